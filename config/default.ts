@@ -1,0 +1,41 @@
+import { defineConfig, type PartialConfig, wrongVariable } from '@atoll/kernel/config';
+
+const { OLLAMA_HOST, OPENAI_API_KEY, OPENAI_BASE_URL } = process.env;
+
+const OLLAMA_PORT = '11434';
+
+/**
+ * OLLAMA_HOST as Ollama reads it: a host, a host with port, or a URL (then the port is the protocol's own unless given). Where
+ * Ollama listens on all addresses, it is reached on the loopback.
+ */
+function ollamaUrl(given: string): string {
+  const text = given.trim().replace(/^["']|["']$/g, '');
+  const hasScheme = /^https?:\/\//i.test(text);
+  // A bare IPv6 address has no place for a port, and a bare port no host.
+  const host = /^[0-9a-f:]*:[0-9a-f:]*:[0-9a-f:]*$/i.test(text) ? `[${text}]` : text.replace(/^:(?=\d)/, '127.0.0.1:');
+  const address = hasScheme ? text : `http://${host}`;
+  if (!URL.canParse(address)) throw wrongVariable('OLLAMA_HOST', given, 'a host, host:port or URL');
+  const url = new URL(address);
+  if (!hasScheme && url.port === '' && !/:80(\/|$)/.test(address)) url.port = OLLAMA_PORT;
+  if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1';
+  if (url.hostname === '[::]') url.hostname = '[::1]';
+  return url.href.replace(/\/$/, '');
+}
+
+function openaiUrl(given: string): URL {
+  if (/^https?:\/\//i.test(given) && URL.canParse(given)) return new URL(given);
+  throw wrongVariable('OPENAI_BASE_URL', given, 'a URL such as https://api.openai.com/v1');
+}
+
+const plugins: Record<string, Record<string, unknown>> = {};
+if (OLLAMA_HOST) plugins['provider-ollama'] = { host: ollamaUrl(OLLAMA_HOST) };
+if (OPENAI_BASE_URL) plugins['provider-openai'] = { baseUrl: openaiUrl(OPENAI_BASE_URL).href.replace(/\/$/, '') };
+
+const secrets: PartialConfig['secrets'] = {};
+if (OPENAI_API_KEY) {
+  const { host } = openaiUrl(OPENAI_BASE_URL || 'https://api.openai.com/v1');
+  secrets.OPENAI_API_KEY = { value: OPENAI_API_KEY, hosts: [host] };
+}
+
+/** The base layer. What is absent here has the default of kernel/src/config/schema.ts. */
+export default defineConfig({ plugins: { config: plugins }, secrets });

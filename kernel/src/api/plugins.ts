@@ -1,0 +1,113 @@
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import { Type } from 'typebox';
+import type { KernelRoute } from '../http/kernel-route.js';
+import type { PluginHost, PluginLogLine } from '../plugins/types.js';
+
+const Plugin = Type.Object({
+  id: Type.String(),
+  version: Type.String(),
+  title: Type.String(),
+  state: Type.String({ description: 'installed, pending, starting, active, draining, stopped, failed or quarantined' }),
+  reason: Type.Optional(Type.String()),
+});
+const Page = Type.Object({
+  limit: Type.Integer({ minimum: 1, maximum: 200, default: 100 }),
+  cursor: Type.Optional(Type.String({ maxLength: 200 })),
+});
+const Logs = Type.Object({
+  limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
+  level: Type.Union(
+    ['debug', 'info', 'warn', 'error'].map((level) => Type.Literal(level)),
+    { default: 'debug' },
+  ),
+});
+
+/** `/api/v1/plugins`: what an operator does with plugins. */
+export function pluginApi(host: PluginHost): KernelRoute[] {
+  const tag = 'plugins';
+  const base = '/api/v1/plugins';
+  const read = { tag, permission: 'plugins.read' as const };
+  const manage = { tag, permission: 'plugins.manage' as const, response: Plugin };
+  return [
+    {
+      ...read,
+      method: 'GET',
+      path: base,
+      summary: 'All plugins',
+      query: Page,
+      response: Type.Object({ items: Type.Array(Plugin), nextCursor: Type.Optional(Type.String()) }),
+      handle: ({ query }) => page(host, query as { limit: number; cursor?: string }),
+    },
+    {
+      ...read,
+      method: 'GET',
+      path: `${base}/:id`,
+      summary: 'One plugin',
+      response: Plugin,
+      handle: ({ params }) => one(host, params.id!),
+    },
+    {
+      ...manage,
+      method: 'POST',
+      path: `${base}/:id/enable`,
+      summary: 'Enable a plugin',
+      body: Type.Object({}),
+      handle: ({ params }) => host.enable(params.id!),
+    },
+    {
+      ...manage,
+      method: 'POST',
+      path: `${base}/:id/disable`,
+      summary: 'Disable a plugin; with `cascade` also when others need it',
+      body: Type.Object({ cascade: Type.Boolean({ default: false }) }),
+      handle: ({ params, body }) => host.disable(params.id!, { cascade: body.cascade === true }),
+    },
+    {
+      ...manage,
+      method: 'POST',
+      path: `${base}/:id/reload`,
+      summary: 'Build a plugin anew and swap it in',
+      body: Type.Object({}),
+      handle: ({ params }) => host.reload(params.id!),
+    },
+    {
+      ...read,
+      method: 'GET',
+      path: `${base}/:id/logs`,
+      summary: 'The latest log lines of a plugin, oldest first',
+      query: Logs,
+      handle: ({ params, query }) => ({
+        items: host.logs(params.id!, query as { limit: number; level: PluginLogLine['level'] }),
+      }),
+    },
+    {
+      ...read,
+      method: 'GET',
+      path: `${base}/:id/config`,
+      summary: 'Configuration of a plugin, secrets masked',
+      handle: ({ params }) => host.config(params.id!),
+    },
+    {
+      ...manage,
+      method: 'PUT',
+      path: `${base}/:id/config`,
+      summary: 'Set the configuration of a plugin; it is swapped for an instance with the new one',
+      body: Type.Record(Type.String(), Type.Unknown()),
+      handle: ({ params, body }) => host.setConfig(params.id!, body),
+    },
+  ];
+}
+
+function one(host: PluginHost, id: string): object {
+  const plugin = host.get(id);
+  if (!plugin) throw new AtollError('PLUGIN_NOT_FOUND', `There is no plugin "${id}".`);
+  return plugin;
+}
+
+/** In the order of the ids' characters, whatever the order of the list; the cursor is the last id of the page before. */
+function page(host: PluginHost, { limit, cursor }: { limit: number; cursor?: string }): object {
+  const sorted = host.list().toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const rest = sorted.filter(({ id }) => cursor === undefined || id > cursor);
+  const items = rest.slice(0, limit);
+  return { items, ...(rest.length > limit && { nextCursor: items.at(-1)!.id }) };
+}

@@ -1,0 +1,243 @@
+import { type Static, Type } from 'typebox';
+
+/** One TypeBox schema per section; `secret: true` marks values that are masked wherever configuration is shown. */
+const closed = { additionalProperties: false };
+
+export const ServerSection = Type.Object(
+  {
+    host: Type.String({ default: '127.0.0.1', description: 'Address to listen on (env ATOLL_HOST).' }),
+    port: Type.Integer({
+      minimum: 0,
+      maximum: 65535,
+      default: 7070,
+      description: 'Port (env ATOLL_PORT); 0 picks a free one.',
+    }),
+    dataDir: Type.String({ default: '.atoll', description: 'Folder for keys, state and caches (env ATOLL_DATA_DIR).' }),
+    maxBodyBytes: Type.Integer({
+      minimum: 1,
+      default: 1_048_576,
+      description: 'Largest request body unless a route says otherwise, in bytes.',
+    }),
+    shutdownMs: Type.Integer({
+      minimum: 0,
+      default: 10_000,
+      description: 'How long in-flight requests may take after SIGTERM, in ms.',
+    }),
+    trustProxy: Type.Boolean({ default: false, description: 'Take the client address from X-Forwarded-For.' }),
+    maxConnectionsPerAddress: Type.Integer({
+      minimum: 1,
+      default: 512,
+      description: 'Open TCP connections from one client address.',
+    }),
+    corsOrigins: Type.Array(Type.String(), {
+      default: [],
+      description: 'Origins that browsers may call from; `*` allows all.',
+    }),
+  },
+  closed,
+);
+
+export const AuthSection = Type.Object(
+  {
+    adminKey: Type.Optional(
+      Type.String({
+        minLength: 16,
+        secret: true,
+        description: 'The root API key (env ATOLL_ADMIN_KEY); generated when absent.',
+      }),
+    ),
+  },
+  closed,
+);
+
+export const WsSection = Type.Object(
+  {
+    maxConnections: Type.Integer({ minimum: 1, default: 1000, description: 'Open WebSocket connections.' }),
+    maxConnectionsPerAddress: Type.Integer({
+      minimum: 1,
+      default: 50,
+      description: 'Open WebSocket connections from one client address.',
+    }),
+    maxMessageBytes: Type.Integer({
+      minimum: 1024,
+      default: 1_048_576,
+      description: 'Largest message from a client, in bytes.',
+    }),
+    maxBufferedBytes: Type.Integer({
+      minimum: 1024,
+      default: 4_194_304,
+      description: 'A client this far behind stops getting stream chunks until it catches up.',
+    }),
+    messagesPerSecond: Type.Integer({ minimum: 1, default: 100, description: 'Message budget of one connection.' }),
+    maxSubscriptions: Type.Integer({ minimum: 1, default: 100, description: 'Event subscriptions of one connection.' }),
+    maxCallsInFlight: Type.Integer({
+      minimum: 1,
+      default: 32,
+      description: 'Calls of one connection at the same time.',
+    }),
+    heartbeatMs: Type.Integer({ minimum: 10, default: 30_000, description: 'Time between pings to a client, in ms.' }),
+  },
+  closed,
+);
+
+export const SandboxSection = Type.Object(
+  {
+    grouping: Type.Union([Type.Literal('publisher'), Type.Literal('plugin'), Type.Literal('shared')], {
+      default: 'publisher',
+      description:
+        'Which plugins share a cell process: first-party together and each other publisher apart; each alone; or all.',
+    }),
+    maxCells: Type.Integer({
+      minimum: 2,
+      default: 8,
+      description: 'Upper bound of cells in regular use; beyond it, groups share.',
+    }),
+    spares: Type.Integer({ minimum: 0, maximum: 8, default: 1, description: 'Warm cell processes kept ready.' }),
+    heartbeatMs: Type.Integer({ minimum: 50, default: 500, description: 'Time between heartbeats of a cell, in ms.' }),
+    heartbeatMisses: Type.Integer({
+      minimum: 1,
+      default: 6,
+      description: 'Unanswered heartbeats after which a cell is killed.',
+    }),
+    graceMs: Type.Integer({
+      minimum: 10,
+      default: 500,
+      description: 'From a missed deadline to dispose, and again from dispose to SIGKILL.',
+    }),
+    cellBaseMb: Type.Integer({
+      minimum: 64,
+      default: 256,
+      description: 'RSS a cell may use beside what its plugins are allowed.',
+    }),
+    maxCrashes: Type.Integer({
+      minimum: 1,
+      default: 5,
+      description: 'Crashes within `crashWindowMs` after which a plugin is quarantined.',
+    }),
+    crashWindowMs: Type.Integer({ minimum: 1000, default: 60_000, description: 'See `maxCrashes`, in ms.' }),
+    backoffMs: Type.Integer({ minimum: 1, default: 100, description: 'First restart delay; doubles with each crash.' }),
+    backoffMaxMs: Type.Integer({ minimum: 1, default: 10_000, description: 'Longest restart delay, in ms.' }),
+    maxMemoryMb: Type.Integer({
+      minimum: 16,
+      default: 512,
+      description: 'Largest `limits.memoryMb` a manifest may ask.',
+    }),
+    startTimeoutMs: Type.Integer({
+      minimum: 100,
+      default: 10_000,
+      description: "How long a plugin's setup may take, in ms.",
+    }),
+  },
+  closed,
+);
+
+export const NetSection = Type.Object(
+  {
+    narrow: Type.Record(Type.String(), Type.Array(Type.String()), {
+      default: {},
+      description: 'Per plugin id: the only origins it may reach, out of those its manifest lists.',
+    }),
+    connectTimeoutMs: Type.Integer({
+      minimum: 1,
+      default: 10_000,
+      description: 'Name lookup, connection and TLS together, in ms.',
+    }),
+    headersTimeoutMs: Type.Integer({
+      minimum: 1,
+      default: 300_000,
+      description: 'From the end of a request to the head of the answer, in ms.',
+    }),
+    idleTimeoutMs: Type.Integer({
+      minimum: 1,
+      default: 300_000,
+      description: 'Longest silence of a remote server within an answer, in ms.',
+    }),
+    maxResponseBytes: Type.Integer({
+      minimum: 1,
+      default: 268_435_456,
+      description: 'Largest answer, decompressed, in bytes.',
+    }),
+    maxRequestBytes: Type.Integer({ minimum: 1, default: 268_435_456, description: 'Largest request body, in bytes.' }),
+    maxRedirects: Type.Integer({ minimum: 0, default: 5, description: 'Redirects followed within one request.' }),
+    maxConcurrent: Type.Integer({ minimum: 1, default: 64, description: 'Open requests per plugin.' }),
+  },
+  closed,
+);
+
+export const LogSection = Type.Object(
+  {
+    level: Type.Union(
+      [
+        Type.Literal('trace'),
+        Type.Literal('debug'),
+        Type.Literal('info'),
+        Type.Literal('warn'),
+        Type.Literal('error'),
+        Type.Literal('silent'),
+      ],
+      { default: 'info', description: 'Lines below this level are not written.' },
+    ),
+    pretty: Type.Boolean({ default: false, description: 'Lines for people instead of JSON.' }),
+    pluginLines: Type.Integer({ minimum: 10, default: 500, description: 'Log lines kept per plugin for the API.' }),
+  },
+  closed,
+);
+
+export const PluginsSection = Type.Object(
+  {
+    path: Type.Array(Type.String(), {
+      default: [],
+      description: 'Further folders of plugin packages (env ATOLL_PLUGIN_PATH, `:`-separated).',
+    }),
+    config: Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown()), {
+      default: {},
+      description: 'Per plugin id: values for its `config` schema.',
+    }),
+    disabled: Type.Array(Type.String(), {
+      default: [],
+      description: 'Plugins that stay off until enabled through the API.',
+    }),
+  },
+  closed,
+);
+
+export const SecretsSection = Type.Record(
+  Type.String(),
+  Type.Object({ value: Type.String({ secret: true }), hosts: Type.Array(Type.String()) }, closed),
+  { default: {}, description: 'Name → value and the hosts (`host` or `host:port`) it may be sent to.' },
+);
+
+export const EventsSection = Type.Object(
+  {
+    queueLimit: Type.Integer({
+      minimum: 1,
+      default: 1000,
+      description: 'Events waiting per listener; beyond it the oldest is dropped and counted.',
+    }),
+    listenerTimeoutMs: Type.Integer({
+      minimum: 1,
+      default: 30_000,
+      description: 'How long a listener may take for one event before the next one is delivered, in ms.',
+    }),
+  },
+  closed,
+);
+
+export const ConfigSchema = Type.Object(
+  {
+    server: ServerSection,
+    auth: AuthSection,
+    ws: WsSection,
+    sandbox: SandboxSection,
+    net: NetSection,
+    log: LogSection,
+    plugins: PluginsSection,
+    secrets: SecretsSection,
+    events: EventsSection,
+  },
+  closed,
+);
+
+export type Config = Static<typeof ConfigSchema>;
+/** What a `config/*.ts` file exports: any part of the configuration. */
+export type PartialConfig = { [S in keyof Config]?: Partial<Config[S]> };

@@ -1,0 +1,46 @@
+import path from 'node:path';
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import { watch } from 'chokidar';
+import type { DependencyContainer } from 'tsyringe';
+import { resolve } from './di/container.js';
+import * as T from './di/tokens.js';
+
+/** Saving several files at once is one change. */
+const QUIET_MS = 60;
+
+/** Watches the sources of all plugins and swaps a plugin when one of its files changes. Returns the undo. */
+export async function startDevReload(container: DependencyContainer): Promise<() => Promise<void>> {
+  const manager = resolve(container, T.PLUGIN_MANAGER);
+  const folders = manager.folders();
+  const timers = new Map<string, NodeJS.Timeout>();
+  const watcher = watch([...folders.values()], {
+    ignoreInitial: true,
+    ignored: (file) => /[\\/](node_modules|dist|\.git)([\\/]|$)/.test(file),
+  });
+  watcher.on('all', (_, file) => {
+    const owner = [...folders].find(([, dir]) => file.startsWith(dir + path.sep))?.[0];
+    if (!owner) return;
+    clearTimeout(timers.get(owner));
+    timers.set(
+      owner,
+      setTimeout(() => void reload(owner), QUIET_MS),
+    );
+  });
+  const reload = async (id: string) => {
+    const began = performance.now();
+    try {
+      const { state, reason } = await manager.reload(id);
+      process.stdout.write(
+        `↻ ${id} ${state}${reason ? `: ${reason}` : ''} (${Math.round(performance.now() - began)} ms)\n`,
+      );
+    } catch (error) {
+      const text = error instanceof AtollError ? `${error.message} (${error.code})` : String(error);
+      process.stdout.write(`✗ ${id} keeps running as it was: ${text}\n`);
+    }
+  };
+  await new Promise<void>((resolveReady) => watcher.once('ready', () => resolveReady()));
+  return async () => {
+    for (const timer of timers.values()) clearTimeout(timer);
+    await watcher.close();
+  };
+}

@@ -1,0 +1,96 @@
+import path from 'node:path';
+import { Type } from 'typebox';
+import type { DependencyContainer } from 'tsyringe';
+import type { Config } from '../config/index.js';
+import { EventBus } from '../events/index.js';
+import { RouteTable } from '../http/route-table.js';
+import { ConfigSecretSource, PluginFetch } from '../net/index.js';
+import type { PluginInstance } from '../plugins/instance.js';
+import { type Fakes, PluginManager } from '../plugins/manager.js';
+import { ServiceRegistry } from '../plugins/service-registry.js';
+import { FileStateStore } from '../plugins/state-store.js';
+import { Supervisor } from '../sandbox/host/supervisor.js';
+import { createRows } from '../syscalls/rows.js';
+import { SyscallTable } from '../syscalls/table.js';
+import { createLogger } from '../telemetry/logger.js';
+import { Metrics } from '../telemetry/metrics.js';
+import { createContainer, register, registerLazy, resolve } from './container.js';
+import * as T from './tokens.js';
+
+/** The composition root: which implementation stands behind which token. Read it top to bottom to see what the kernel is. */
+export function composeKernel(config: Config, fakes?: Fakes): DependencyContainer {
+  const container = createContainer();
+  const dataDir = path.resolve(config.server.dataDir);
+  register(container, T.CONFIG, config);
+  registerLazy(container, T.LOGGER, () => createLogger(config.log));
+  registerLazy(container, T.METRICS, () => new Metrics());
+  registerLazy(container, T.EVENT_BUS, createEventBus);
+  registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
+  registerLazy(
+    container,
+    T.PLUGIN_FETCH,
+    (c) => new PluginFetch({ limits: config.net, secrets: resolve(c, T.SECRETS) }),
+  );
+  registerLazy(container, T.ROUTE_TABLE, () => new RouteTable());
+  registerLazy(container, T.STATE_STORE, () => new FileStateStore(path.join(dataDir, 'plugins.json')));
+  registerLazy(
+    container,
+    T.SERVICE_REGISTRY,
+    (c) => new ServiceRegistry((service) => void resolve(c, T.EVENT_BUS).emit('service.changed', { service })),
+  );
+  registerLazy(container, T.SYSCALLS, createSyscalls);
+  registerLazy(container, T.SUPERVISOR, createSupervisor);
+  registerLazy(container, T.PLUGIN_MANAGER, (c) => createManager(c, path.join(dataDir, 'cache/bundles'), fakes));
+  return container;
+}
+
+function createEventBus(c: DependencyContainer): EventBus {
+  const log = resolve(c, T.LOGGER);
+  const bus = new EventBus({
+    ...resolve(c, T.CONFIG).events,
+    onProblem: (problem, subject, error) => log.warn({ subject, err: error }, problem),
+  });
+  bus.defineTopic(
+    'plugin.state.changed',
+    Type.Object({ id: Type.String(), from: Type.String(), to: Type.String(), reason: Type.Optional(Type.String()) }),
+  );
+  bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
+  return bus;
+}
+
+function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
+  const deps = {
+    events: resolve(c, T.EVENT_BUS),
+    net: resolve(c, T.PLUGIN_FETCH),
+    secrets: resolve(c, T.SECRETS),
+    services: resolve(c, T.SERVICE_REGISTRY),
+  };
+  return new SyscallTable(createRows(deps));
+}
+
+function createSupervisor(c: DependencyContainer): Supervisor {
+  const log = resolve(c, T.LOGGER);
+  const supervisor = new Supervisor({
+    ...resolve(c, T.CONFIG).sandbox,
+    log: (level, message, fields) => log[level](fields ?? {}, message),
+  });
+  resolve(c, T.METRICS).gauge('cells', 'Sandbox processes, spares included.', () => supervisor.cells.length);
+  return supervisor;
+}
+
+function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | undefined): PluginManager {
+  const log = resolve(c, T.LOGGER);
+  const metrics = resolve(c, T.METRICS);
+  return new PluginManager({
+    config: resolve(c, T.CONFIG),
+    events: resolve(c, T.EVENT_BUS),
+    routes: resolve(c, T.ROUTE_TABLE),
+    supervisor: resolve(c, T.SUPERVISOR),
+    syscalls: resolve(c, T.SYSCALLS),
+    store: resolve(c, T.STATE_STORE),
+    cacheDir,
+    ...(fakes && { fakes }),
+    onLog: (plugin, { level, message, fields }) => log[level]({ plugin, ...fields }, message),
+    onMetric: (plugin, metric) => metrics.recordPlugin(plugin, metric),
+  });
+}

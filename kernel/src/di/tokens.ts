@@ -1,0 +1,36 @@
+import type { InjectionToken } from 'tsyringe';
+import type { Authenticator } from '../auth/index.js';
+import type { Config } from '../config/index.js';
+import type { EventBus } from '../events/index.js';
+import type { RouteTable } from '../http/route-table.js';
+import type { PluginFetch, SecretSource } from '../net/index.js';
+import type { PluginInstance } from '../plugins/instance.js';
+import type { PluginManager } from '../plugins/manager.js';
+import type { ServiceRegistry } from '../plugins/service-registry.js';
+import type { DesiredStateStore } from '../plugins/state-store.js';
+import type { Supervisor } from '../sandbox/host/supervisor.js';
+import type { SyscallTable } from '../syscalls/table.js';
+import type { Logger } from '../telemetry/logger.js';
+import type { Metrics } from '../telemetry/metrics.js';
+
+/** A typed injection token. Nothing is found by class or by bare string. */
+export type Token<T> = InjectionToken<T> & { readonly __type?: T };
+
+/** A new token; the name is for messages. */
+export function token<T>(name: string): Token<T> {
+  return Symbol(`atoll.${name}`) as Token<T>;
+}
+
+export const CONFIG = token<Config>('config');
+export const LOGGER = token<Logger>('logger');
+export const METRICS = token<Metrics>('metrics');
+export const EVENT_BUS = token<EventBus>('event bus');
+export const AUTHENTICATOR = token<Authenticator>('authenticator');
+export const SECRETS = token<SecretSource>('secrets');
+export const PLUGIN_FETCH = token<PluginFetch>('plugin fetch');
+export const ROUTE_TABLE = token<RouteTable>('route table');
+export const SERVICE_REGISTRY = token<ServiceRegistry>('service registry');
+export const SYSCALLS = token<SyscallTable<PluginInstance>>('syscalls');
+export const SUPERVISOR = token<Supervisor>('supervisor');
+export const STATE_STORE = token<DesiredStateStore>('desired states');
+export const PLUGIN_MANAGER = token<PluginManager>('plugin manager');

@@ -1,0 +1,107 @@
+import cors from '@koa/cors';
+import { Router } from '@koa/router';
+import Koa from 'koa';
+import compress from 'koa-compress';
+import type { Authenticator } from '../auth/index.js';
+import type { Config } from '../config/index.js';
+import type { PluginHost } from '../plugins/types.js';
+import type { Logger } from '../telemetry/logger.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { errorMiddleware } from './errors.js';
+import { type KernelRoute, mountKernelRoute, refuseWrongMethod } from './kernel-route.js';
+import { identify, observe, securityHeaders } from './middleware.js';
+import { OpenApi } from './openapi.js';
+import { pluginRoutes } from './plugin-routes.js';
+import type { RouteTable } from './route-table.js';
+
+export interface HttpAppDeps {
+  config: Config;
+  authenticator: Authenticator;
+  host: PluginHost;
+  routes: RouteTable;
+  kernelRoutes: readonly KernelRoute[];
+  metrics: Metrics;
+  log: Logger;
+  version: string;
+  /** What readiness depends on, by name. */
+  readiness: () => Record<string, boolean>;
+}
+
+/** The Koa application: from the outside in, what every request passes. */
+export function createHttpApp(deps: HttpAppDeps): Koa {
+  const { config, host, routes, log, metrics } = deps;
+  const app = new Koa({ proxy: config.server.trustProxy });
+  app.silent = true;
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') log.error({ err: error }, 'koa');
+  });
+  app.use(identify(deps.authenticator));
+  app.use(observe(metrics, log));
+  app.use(securityHeaders());
+  app.use(errorMiddleware(host, log));
+  const { corsOrigins } = config.server;
+  if (corsOrigins.length > 0)
+    app.use(
+      cors({
+        origin: (ctx) => allowedOrigin(corsOrigins, ctx.get('origin')),
+        exposeHeaders: ['x-request-id', 'retry-after'],
+        maxAge: 600,
+      }),
+    );
+  app.use(compress({ threshold: 2048, br: false }));
+  const router = kernelRouter(deps);
+  app.use(router.routes() as Koa.Middleware);
+  app.use(refuseWrongMethod);
+  app.use(pluginRoutes({ routes, host, maxBodyBytes: config.server.maxBodyBytes }));
+  return app;
+}
+
+function allowedOrigin(origins: readonly string[], origin: string): string {
+  return origins.includes('*') ? '*' : origins.includes(origin) ? origin : '';
+}
+
+function kernelRouter(deps: HttpAppDeps): Router {
+  const router = new Router();
+  const all: KernelRoute[] = [...deps.kernelRoutes, ...systemRoutes(deps)];
+  const openApi = new OpenApi(all, deps.routes, deps.version);
+  const document: KernelRoute = {
+    method: 'GET',
+    path: '/openapi.json',
+    tag: 'system',
+    summary: 'This document',
+    handle: () => openApi.document(),
+  };
+  all.push(document);
+  for (const route of all) mountKernelRoute(router, route);
+  return router;
+}
+
+function systemRoutes({ metrics, readiness }: HttpAppDeps): KernelRoute[] {
+  const tag = 'system';
+  return [
+    { method: 'GET', path: '/health/live', tag, summary: 'The process answers', handle: () => ({ status: 'ok' }) },
+    {
+      method: 'GET',
+      path: '/health/ready',
+      tag,
+      summary: 'The server takes requests; 503 while it starts or stops',
+      handle: (_, ctx) => {
+        const checks = readiness();
+        const ready = Object.values(checks).every(Boolean);
+        ctx.status = ready ? 200 : 503;
+        return { status: ready ? 'ok' : 'unavailable', checks };
+      },
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      tag,
+      summary: 'Prometheus metrics',
+      contentType: 'text/plain',
+      handle: async (_, ctx) => {
+        ctx.type = metrics.registry.contentType;
+        ctx.body = await metrics.registry.metrics();
+      },
+    },
+  ];
+}

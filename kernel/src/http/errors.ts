@@ -1,0 +1,77 @@
+import { AtollError, isErrorCode, type ProblemDetails } from '@atoll/plugin-sdk/contract';
+import type { Middleware } from 'koa';
+import type { HttpContext } from './context.js';
+import type { ErrorTemplate, PluginHost } from '../plugins/types.js';
+import type { Logger } from '../telemetry/logger.js';
+import { fillErrorTemplate } from './error-template.js';
+import { problemOf, retryAfterOf } from './problem.js';
+
+/** Under these, nobody without credentials learns what is there and what is not. */
+const PROTECTED = /^\/(api|v1)(\/|$)/;
+
+/** Any thrown value as a catalogue error; what nobody planned for becomes INTERNAL without its text. */
+export function asAtollError(error: unknown): AtollError {
+  if (error instanceof AtollError) return error;
+  const { code, status, expose, message } = (error ?? {}) as {
+    code?: unknown;
+    status?: unknown;
+    expose?: unknown;
+    message?: unknown;
+  };
+  if (isErrorCode(code)) return new AtollError(code, String(message));
+  if (expose === true && status === 400) return new AtollError('BAD_REQUEST', String(message));
+  return new AtollError('INTERNAL', 'Something went wrong in the kernel.', {}, { cause: error });
+}
+
+/** Writes an error as the body of the answer: a problem document, or the plugin's own form under its mounts. */
+export function writeError(ctx: HttpContext, error: AtollError, host: PluginHost): void {
+  const problem = problemOf(error, ctx.state.requestId as string | undefined);
+  const template = host.mountOf(ctx.path)?.errorTemplate;
+  const own = template && ownForm(template, problem);
+  const retryAfter = retryAfterOf(error);
+  ctx.status = problem.status;
+  if (retryAfter !== undefined) ctx.set('retry-after', String(retryAfter));
+  if (error.code === 'UNAUTHENTICATED') ctx.set('www-authenticate', 'Bearer realm="atoll"');
+  ctx.type = own ? 'application/json' : 'application/problem+json';
+  ctx.body = own ?? JSON.stringify(problem);
+}
+
+/** Undefined when the template is of no use: then the problem has to do. */
+function ownForm(template: ErrorTemplate, problem: ProblemDetails): string | undefined {
+  try {
+    return JSON.stringify(fillErrorTemplate(template, problem));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Absolute targets become paths, as in a request to a proxy; what is neither is refused before anything reads it. */
+function toOriginForm(ctx: HttpContext): void {
+  const target = ctx.req.url ?? '';
+  const url = URL.canParse(target) ? new URL(target) : undefined;
+  ctx.url = url?.pathname.startsWith('/') ? url.pathname + url.search : '/';
+  if (!url) throw new AtollError('BAD_REQUEST', 'The request target is neither a path nor a URL.');
+}
+
+function nothingAt({ path, state }: HttpContext): AtollError {
+  if (PROTECTED.test(path) && state.principal === undefined) return new AtollError('UNAUTHENTICATED');
+  return new AtollError('NOT_FOUND', `There is nothing at ${path}.`);
+}
+
+/** The outermost place where requests fail: everything thrown below becomes an answer. */
+export function errorMiddleware(host: PluginHost, log: Logger): Middleware {
+  return async (ctx, next) => {
+    try {
+      if (!ctx.req.url?.startsWith('/')) toOriginForm(ctx);
+      await next();
+      if (ctx.status === 404 && ctx.body === undefined && ctx.respond !== false) throw nothingAt(ctx);
+    } catch (thrown) {
+      const error = asAtollError(thrown);
+      ctx.state.errorCode = error.code;
+      if (error.code === 'INTERNAL')
+        log.error({ err: error.cause ?? error, requestId: ctx.state.requestId }, 'a request failed');
+      if (ctx.headerSent || ctx.respond === false) ctx.res.destroy();
+      else writeError(ctx, error, host);
+    }
+  };
+}

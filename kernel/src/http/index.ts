@@ -1,0 +1,6 @@
+export * from './app.js';
+export { asAtollError } from './errors.js';
+export { bearerOf } from './middleware.js';
+export { problemOf } from './problem.js';
+export * from './route-table.js';
+export { ServerGuard } from './server.js';

@@ -1,0 +1,130 @@
+import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import type { Middleware } from 'koa';
+import type { HttpContext } from './context.js';
+import { authorize } from '../auth/index.js';
+import type { PluginHost, RouteCall } from '../plugins/types.js';
+import type { Validator } from '../schema/index.js';
+import { parseJson, readBody } from './body.js';
+import { headersForPlugin } from './headers.js';
+import { sendReply } from './reply.js';
+import type { CompiledRoute, RouteMatch, RouteTable } from './route-table.js';
+
+export interface PluginRoutesDeps {
+  routes: RouteTable;
+  host: PluginHost;
+  maxBodyBytes: number;
+}
+
+/** Answers what belongs to plugins: match → authorise → validate → call. All of it before the isolate is entered. */
+export function pluginRoutes(deps: PluginRoutesDeps): Middleware {
+  return async (ctx, next) => {
+    const match = await findRoute(ctx, deps);
+    if (!match) return next();
+    const { route } = match;
+    ctx.state.route = route.path;
+    const principal = authorize(ctx.state.principal as Principal | undefined, 'plugins.call');
+    const call = await toCall(ctx, match, principal, deps.maxBodyBytes);
+    await sendReply(ctx, await route.call(call));
+  };
+}
+
+async function findRoute(ctx: HttpContext, { routes, host }: PluginRoutesDeps): Promise<RouteMatch | undefined> {
+  let found = routes.match(ctx.method, ctx.path);
+  if (!found) {
+    const mount = host.mountOf(ctx.path);
+    if (!mount) return undefined;
+    authorize(ctx.state.principal as Principal | undefined, 'plugins.call');
+    await host.settled(mount.plugin);
+    found = routes.match(ctx.method, ctx.path);
+    if (!found)
+      throw (
+        notActive(host, mount.plugin) ?? new AtollError('NOT_FOUND', `"${mount.plugin}" has nothing at ${ctx.path}.`)
+      );
+  }
+  if ('route' in found) return found;
+  authorize(ctx.state.principal as Principal | undefined, 'plugins.call');
+  ctx.set('allow', found.allowed.join(', '));
+  throw new AtollError('METHOD_NOT_ALLOWED', `${ctx.path} knows ${found.allowed.join(', ')}.`);
+}
+
+function notActive(host: PluginHost, id: string): AtollError | undefined {
+  const plugin = host.get(id);
+  if (!plugin || plugin.state === 'active') return undefined;
+  const code = plugin.state === 'quarantined' ? 'PLUGIN_QUARANTINED' : 'PLUGIN_NOT_ACTIVE';
+  return new AtollError(code, `"${id}" is ${plugin.state}${plugin.reason ? `: ${plugin.reason}` : '.'}`);
+}
+
+async function toCall(
+  ctx: HttpContext,
+  { route, params }: RouteMatch,
+  principal: Principal,
+  maxBodyBytes: number,
+): Promise<RouteCall> {
+  const { req } = ctx;
+  const headers = headersForPlugin(req.headers);
+  const raw = hasBody(ctx) ? await readBody(req, route.registration.maxBodyBytes ?? maxBodyBytes) : undefined;
+  const call: RouteCall = {
+    requestId: ctx.state.requestId as string,
+    traceparent: ctx.state.traceparent as string,
+    principal,
+    method: ctx.method,
+    url: ctx.url,
+    params: checked(route.params, params, 'The path') as Record<string, unknown>,
+    query: checked(route.query, { ...ctx.query }, 'The query') as Record<string, unknown>,
+    headers,
+    signal: abortSignal(ctx),
+  };
+  if (route.headers) checked(route.headers, headers, 'The headers');
+  const body = checkedBody(route, raw, headers);
+  return body ? { ...call, body } : call;
+}
+
+const hasBody = ({ method, req }: HttpContext) =>
+  method !== 'GET' &&
+  method !== 'HEAD' &&
+  (req.headers['content-length'] !== undefined || req.headers['transfer-encoding'] !== undefined);
+
+/** Parsed only where a schema asks for it; what is sent on are the client's own bytes, unless defaults were filled in. */
+function checkedBody(
+  route: CompiledRoute,
+  raw: Buffer | undefined,
+  headers: Record<string, string>,
+): Buffer | undefined {
+  if (!route.body) return raw;
+  if (!raw || raw.length === 0)
+    throw new AtollError('VALIDATION_FAILED', 'A JSON body is needed.', {
+      errors: [{ pointer: '', message: 'is required' }],
+    });
+  const value = parseJson(raw, headers);
+  const filled = checked(route.body, value, 'The body');
+  return filled === value ? raw : toBuffer(filled);
+}
+
+function checked(validator: Validator | undefined, value: unknown, what: string): unknown {
+  if (!validator) return value;
+  const parsed = validator.parse(value);
+  if (validator.check(parsed)) return parsed;
+  const errors = validator.errors(parsed);
+  const list = errors.map(({ pointer, message }) => `${pointer || '/'} ${message}`).join('; ');
+  throw new AtollError('VALIDATION_FAILED', `${what} does not match the schema: ${list}.`, { errors });
+}
+
+function toBuffer(value: unknown): Buffer {
+  try {
+    return Buffer.from(JSON.stringify(value));
+  } catch {
+    throw new AtollError('VALIDATION_FAILED', 'The body is nested too deeply.', {
+      errors: [{ pointer: '', message: 'is nested too deeply' }],
+    });
+  }
+}
+
+/** Aborts when the client goes away before the answer is complete. Throws CANCELLED when it has gone already. */
+function abortSignal({ res }: HttpContext): AbortSignal {
+  const controller = new AbortController();
+  if (res.closed) throw new AtollError('CANCELLED');
+  res.once('close', () => {
+    if (!res.writableFinished) controller.abort(new AtollError('CANCELLED'));
+  });
+  return controller.signal;
+}

@@ -1,0 +1,135 @@
+import type { ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { HttpContext } from './context.js';
+import type { RouteReply } from '../plugins/types.js';
+import { asAtollError } from './errors.js';
+import { HOP_BY_HOP } from './headers.js';
+import { problemOf } from './problem.js';
+
+/** Headers that the kernel sets itself. */
+const KERNELS = new Set(['content-length', 'x-request-id', 'traceparent']);
+/** What pages of other origins may read is the operator's to say. */
+const CORS = 'access-control-';
+/** Headers of which an answer has one; of others all are sent. */
+const SINGLE = new Set([
+  'content-type',
+  'content-encoding',
+  'location',
+  'etag',
+  'last-modified',
+  'content-disposition',
+]);
+const MAX_HEADERS = 128;
+const MAX_HEADER_BYTES = 65_536;
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Writes a plugin's answer to the client: whole, or chunk by chunk as fast as the client takes it. */
+export async function sendReply(ctx: HttpContext, reply: RouteReply): Promise<void> {
+  if (reply.stream) return sendStream(ctx, reply, reply.stream);
+  applyHead(ctx, reply.status, checkedHeaders(reply));
+  if (reply.body) ctx.body = reply.body;
+  else {
+    ctx.body = null;
+    ctx.status = reply.status;
+  }
+}
+
+/** Names in lower case. All are checked before any is set: a problem in place of the answer has none of them. */
+function checkedHeaders({ status, headers }: RouteReply): [name: string, value: string][] {
+  if (!Number.isInteger(status) || status < 200 || status > 599) {
+    throw new AtollError('PLUGIN_BAD_RESPONSE', `The answer's status ${status} is not between 200 and 599.`);
+  }
+  const checked: [string, string][] = [];
+  let bytes = 0;
+  for (const [name, value] of headers) {
+    bytes += name.length + value.length;
+    if (!NAME.test(name) || !VALUE.test(value)) {
+      throw new AtollError('PLUGIN_BAD_RESPONSE', `The answer's header "${name.slice(0, 100)}" is malformed.`);
+    }
+    const key = name.toLowerCase();
+    if (!HOP_BY_HOP.has(key) && !KERNELS.has(key) && !key.startsWith(CORS)) checked.push([key, value]);
+  }
+  if (headers.length > MAX_HEADERS || bytes > MAX_HEADER_BYTES) {
+    throw new AtollError(
+      'PLUGIN_BAD_RESPONSE',
+      `The answer has more than ${MAX_HEADERS} headers or ${MAX_HEADER_BYTES} bytes of them.`,
+    );
+  }
+  return checked;
+}
+
+function applyHead(ctx: HttpContext, status: number, headers: readonly [name: string, value: string][]): void {
+  ctx.status = status;
+  const cookies: string[] = [];
+  const before = new Map<string, string>();
+  for (const [name, value] of headers) {
+    const first = before.get(name);
+    const all = first === undefined || SINGLE.has(name) ? value : `${first}, ${value}`;
+    before.set(name, all);
+    if (name === 'set-cookie') cookies.push(value);
+    else if (name === 'vary') ctx.vary(value);
+    else ctx.set(name, all);
+  }
+  if (cookies.length > 0) ctx.set('set-cookie', cookies);
+}
+
+async function sendStream(ctx: HttpContext, reply: RouteReply, stream: AsyncIterable<Buffer>): Promise<void> {
+  const iterator = stream[Symbol.asyncIterator]();
+  const headers = await orReturn(iterator, () => checkedHeaders(reply));
+  // The first chunk decides: a stream that fails before it becomes an ordinary error.
+  const first = await iterator.next();
+  const { res } = ctx;
+  applyHead(ctx, reply.status, headers);
+  ctx.compress = false;
+  // The body is written here, not by Koa: its end has to tell a broken stream from a whole one.
+  ctx.respond = false;
+  res.statusCode = ctx.status;
+  if (ctx.method === 'HEAD') {
+    await iterator.return?.();
+    res.end();
+    return;
+  }
+  res.flushHeaders();
+  try {
+    for (let result = first; !result.done; result = await iterator.next()) {
+      if (res.destroyed) break;
+      if (!res.write(result.value)) await drained(res);
+    }
+    if (res.destroyed) await iterator.return?.();
+    else res.end();
+  } catch (error) {
+    await iterator.return?.();
+    breakOff(ctx, asAtollError(error));
+  }
+}
+
+/** What cannot be sent must not keep the plugin at work. */
+async function orReturn<T>(iterator: AsyncIterator<Buffer>, run: () => T): Promise<T> {
+  try {
+    return run();
+  } catch (error) {
+    await iterator.return?.();
+    throw error;
+  }
+}
+
+async function drained(res: ServerResponse): Promise<void> {
+  const gone = new AbortController();
+  try {
+    await Promise.race([once(res, 'drain', { signal: gone.signal }), once(res, 'close', { signal: gone.signal })]);
+  } finally {
+    gone.abort();
+  }
+}
+
+/** Event streams tell the client what happened; in any other format only a cut connection can't be taken for the end. */
+function breakOff({ res, state }: HttpContext, error: AtollError): void {
+  if (res.destroyed) return;
+  if (!String(res.getHeader('content-type') ?? '').startsWith('text/event-stream')) {
+    res.destroy();
+    return;
+  }
+  res.end(`event: error\ndata: ${JSON.stringify(problemOf(error, state.requestId as string | undefined))}\n\n`);
+}

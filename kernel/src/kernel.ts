@@ -1,0 +1,144 @@
+import 'reflect-metadata';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { DependencyContainer } from 'tsyringe';
+import { type RootKey, RootKeyAuthenticator, loadRootKey } from './auth/index.js';
+import type { Config } from './config/index.js';
+import { composeKernel } from './di/compose.js';
+import type { Fakes } from './plugins/manager.js';
+import { resolve, register } from './di/container.js';
+import * as T from './di/tokens.js';
+import { createHttpApp, ServerGuard } from './http/index.js';
+import { pluginApi } from './api/plugins.js';
+import { installPlugins, type InstallProblem } from './plugins/install.js';
+import type { PluginInfo } from './plugins/types.js';
+import { WsGateway } from './ws/index.js';
+import { KERNEL_VERSION } from './version.js';
+
+export interface KernelOptions {
+  config: Config;
+  /** Folder of the first-party plugins; none are loaded without it. */
+  pluginsDir?: string;
+  /** Replaces parts before anything is made of them. */
+  override?: (container: DependencyContainer) => void;
+  fakes?: Fakes;
+}
+
+export interface BootReport {
+  url: string;
+  rootKey: RootKey;
+  plugins: PluginInfo[];
+  problems: InstallProblem[];
+  /** Durations of the steps, in ms. */
+  steps: { name: string; ms: number }[];
+}
+
+/** One Atoll: composes the parts, boots them in order, and ends them in the reverse order. It boots whatever any plugin does. */
+export class Kernel {
+  readonly container: DependencyContainer;
+  #server: Server | undefined;
+  #guard: ServerGuard | undefined;
+  #gateway: WsGateway | undefined;
+  #ready = false;
+
+  constructor(private readonly options: KernelOptions) {
+    this.container = composeKernel(options.config, options.fakes);
+    options.override?.(this.container);
+  }
+
+  async start(): Promise<BootReport> {
+    const steps: BootReport['steps'] = [];
+    const step = async <R>(name: string, run: () => Promise<R>): Promise<R> => {
+      const began = performance.now();
+      const result = await run();
+      steps.push({ name, ms: Math.round(performance.now() - began) });
+      return result;
+    };
+    const rootKey = await step('root key', () => this.#loadRootKey());
+    const url = await step('http', () => this.#listen());
+    const problems = await step('plugin folders', () => this.#install());
+    const manager = resolve(this.container, T.PLUGIN_MANAGER);
+    await step('plugins', () => manager.start());
+    this.#ready = true;
+    return { url, rootKey, plugins: manager.list(), problems, steps };
+  }
+
+  /** Stops accepting, finishes what is in flight, then stops plugins and cells. */
+  async stop(): Promise<void> {
+    this.#ready = false;
+    await this.#gateway?.close();
+    await this.#guard?.close();
+    await resolve(this.container, T.PLUGIN_MANAGER).close();
+    await resolve(this.container, T.SUPERVISOR).close();
+    await resolve(this.container, T.EVENT_BUS).close();
+    await resolve(this.container, T.PLUGIN_FETCH).close();
+  }
+
+  async #loadRootKey(): Promise<RootKey> {
+    const { server, auth } = this.options.config;
+    const rootKey = await loadRootKey(path.resolve(server.dataDir), auth.adminKey);
+    register(this.container, T.AUTHENTICATOR, new RootKeyAuthenticator(rootKey.key));
+    return rootKey;
+  }
+
+  #install(): Promise<InstallProblem[]> {
+    return installPlugins(
+      resolve(this.container, T.PLUGIN_MANAGER),
+      this.options.pluginsDir,
+      this.options.config.plugins.path,
+    );
+  }
+
+  async #listen(): Promise<string> {
+    const { config } = this.options;
+    const [host, log, authenticator] = [
+      resolve(this.container, T.PLUGIN_MANAGER),
+      resolve(this.container, T.LOGGER),
+      resolve(this.container, T.AUTHENTICATOR),
+    ];
+    const app = createHttpApp({
+      config,
+      host,
+      log,
+      authenticator,
+      routes: resolve(this.container, T.ROUTE_TABLE),
+      metrics: resolve(this.container, T.METRICS),
+      kernelRoutes: pluginApi(host),
+      version: KERNEL_VERSION,
+      readiness: () => ({ plugins: this.#ready }),
+    });
+    this.#gateway = new WsGateway(app, {
+      config,
+      authenticator,
+      host,
+      log,
+      events: resolve(this.container, T.EVENT_BUS),
+    });
+    const server = this.#gateway.app.listen(config.server.port, config.server.host) as Server;
+    this.#server = server;
+    this.#guard = new ServerGuard(server, config.server);
+    await listening(server, config.server);
+    const { address, port, family } = server.address() as AddressInfo;
+    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  }
+
+  get server(): Server | undefined {
+    return this.#server;
+  }
+}
+
+function listening(server: Server, { host, port }: Config['server']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('listening', () => resolve());
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      reject(
+        taken
+          ? new AtollError('ADDRESS_IN_USE', `${host}:${port} is taken.`)
+          : new AtollError('CONFIG_INVALID', `Can't listen on ${host}:${port}: ${error.message}`),
+      );
+    });
+  });
+}

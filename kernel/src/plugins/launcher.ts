@@ -1,0 +1,146 @@
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import { bundlePlugin, type PluginFolder } from '@atoll/registry';
+import type { Config } from '../config/index.js';
+import { type Grant, parseGrants } from '../net/index.js';
+import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
+import { SOLO_PREFIX } from '../sandbox/host/cell-pool.js';
+import type { SyscallTable } from '../syscalls/table.js';
+import { newTraceparent } from '../telemetry/trace.js';
+import { PluginInstance } from './instance.js';
+import type { PluginRecord } from './record.js';
+import { mapStack } from './source-map.js';
+import type { PluginLogLine } from './types.js';
+
+/** The source map of a bundle, JSON. */
+type ReadMap = () => string;
+
+export interface LauncherDeps {
+  config: Config;
+  supervisor: Supervisor;
+  syscalls: SyscallTable<PluginInstance>;
+  cacheDir: string;
+  /** Start of a manual clock in the guest, epoch ms; for tests. */
+  clockStart?: number;
+  onLog: (record: PluginRecord, line: PluginLogLine) => void;
+  onMetric: (plugin: string, metric: unknown) => void;
+  onEnd: (record: PluginRecord, instance: PluginInstance, fate: IsolateFate) => void;
+  onEvict: (record: PluginRecord, instance: PluginInstance) => void;
+}
+
+/** Brings one version of a plugin up, beside whatever runs already: bundle → isolate → setup → health. */
+export class PluginLauncher {
+  constructor(private readonly deps: LauncherDeps) {}
+
+  /** Rejects with an AtollError; nothing of the candidate is left then. */
+  async launch(record: PluginRecord, folder: PluginFolder, config: Record<string, unknown>): Promise<PluginInstance> {
+    const { manifest } = folder;
+    const { code, map } = await bundlePlugin(folder, { cacheDir: this.deps.cacheDir });
+    // Kept for as long as the instance lives and rarely needed.
+    const packed = gzipSync(map);
+    const readMap = () => gunzipSync(packed).toString('utf8');
+    const instance = new PluginInstance(manifest, this.#grants(folder, config), this.deps.supervisor);
+    instance.isolate = await this.deps.supervisor.start({
+      name: manifest.id,
+      group: this.#group(record),
+      code,
+      memoryMb: Math.min(manifest.limits.memoryMb, this.deps.config.sandbox.maxMemoryMb),
+      timeoutMs: manifest.limits.timeoutMs,
+      concurrency: manifest.limits.concurrency,
+      principal: pluginPrincipal(manifest.id),
+      traceparent: newTraceparent,
+      onSyscall: (syscall) => void this.deps.syscalls.dispatch(instance, syscall),
+      onEvent: (method, body) => this.#onEvent(record, readMap, method, body),
+      onGuestError: (error, stack) => this.#onGuestError(record, readMap, error, stack),
+      onEnd: (fate) => this.deps.onEnd(record, instance, fate),
+      onEvict: () => this.deps.onEvict(record, instance),
+    });
+    try {
+      const { clockStart: now } = this.deps;
+      if (now !== undefined)
+        await instance.call({ meta: { m: 'clock', now }, timeoutMs: 5_000, traceparent: newTraceparent() });
+      await instance.setup(config, this.deps.config.sandbox.startTimeoutMs);
+      return instance;
+    } catch (error) {
+      await instance.stop();
+      throw asStartError(error);
+    }
+  }
+
+  #grants({ manifest }: PluginFolder, config: Record<string, unknown>): Grant[] {
+    const narrow = this.deps.config.net.narrow[manifest.id];
+    return parseGrants({ plugin: manifest.id, entries: manifest.permissions.net, config, ...(narrow && { narrow }) });
+  }
+
+  /** A publisher that nothing proves is its own: folders carry no signature, so each third-party plugin stands alone. */
+  #group({ folder, origin, solo }: PluginRecord): string {
+    const { id } = folder.manifest;
+    if (solo) return `${SOLO_PREFIX}${id}`;
+    const { grouping } = this.deps.config.sandbox;
+    if (grouping === 'shared') return 'shared';
+    return grouping === 'publisher' && origin === 'first-party' ? 'first-party' : `plugin:${id}`;
+  }
+
+  #onEvent(record: PluginRecord, readMap: ReadMap, method: string, body: string): void {
+    const data = parse(body);
+    if (method === 'log') {
+      const line = toLogLine(data);
+      if (line) this.deps.onLog(record, withMappedStack(line, readMap, record.folder.manifest.id));
+    } else if (method === 'metric') this.deps.onMetric(record.folder.manifest.id, data);
+  }
+
+  #onGuestError(record: PluginRecord, readMap: ReadMap, error: AtollError, stack: string | undefined): void {
+    // What a plugin throws on purpose, with a code, is an answer and not a defect.
+    if (error.code !== 'PLUGIN_ERROR' && error.code !== 'PLUGIN_BAD_RESPONSE') return;
+    const mapped = stack && mapStack(stack, readMap(), record.folder.manifest.id);
+    this.deps.onLog(record, {
+      time: new Date().toISOString(),
+      level: 'error',
+      message: error.message,
+      ...(mapped && { fields: { stack: mapped } }),
+    });
+  }
+}
+
+function pluginPrincipal(id: string): Principal {
+  return { kind: 'plugin', id, roles: [] };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const LEVELS = new Set(['debug', 'info', 'warn', 'error']);
+
+function toLogLine(data: unknown): PluginLogLine | undefined {
+  const { level, message, fields } = (data ?? {}) as Partial<Record<'level' | 'message' | 'fields', unknown>>;
+  if (typeof level !== 'string' || !LEVELS.has(level) || typeof message !== 'string') return undefined;
+  const plain = typeof fields === 'object' && fields !== null ? (fields as Record<string, unknown>) : undefined;
+  return {
+    time: new Date().toISOString(),
+    level: level as PluginLogLine['level'],
+    message,
+    ...(plain && { fields: plain }),
+  };
+}
+
+function withMappedStack(line: PluginLogLine, readMap: ReadMap, id: string): PluginLogLine {
+  const message = line.message.includes(`plugin:${id}:`) ? mapStack(line.message, readMap(), id) : line.message;
+  const stack = line.fields?.stack;
+  return typeof stack === 'string'
+    ? { ...line, message, fields: { ...line.fields, stack: mapStack(stack, readMap(), id) } }
+    : { ...line, message };
+}
+
+function asStartError(error: unknown): AtollError {
+  if (!(error instanceof AtollError)) return new AtollError('PLUGIN_START_FAILED', String(error));
+  if (error.code === 'PLUGIN_TIMEOUT')
+    return new AtollError('PLUGIN_START_FAILED', 'Its setup did not finish in time.');
+  return error.code === 'PLUGIN_ERROR'
+    ? new AtollError('PLUGIN_START_FAILED', `Its setup failed: ${error.message}`)
+    : error;
+}

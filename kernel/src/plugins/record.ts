@@ -1,0 +1,81 @@
+import type { PluginFolder, PluginManifest } from '@atoll/registry';
+import type { CrashPolicy } from './crash-policy.js';
+import type { PluginInstance } from './instance.js';
+import type { LogRing } from './log-ring.js';
+import type { PluginInfo, PluginState } from './types.js';
+
+/** What the manager knows of one installed plugin. */
+export interface PluginRecord {
+  folder: PluginFolder;
+  origin: 'first-party' | 'third-party';
+  desired: 'enabled' | 'disabled';
+  state: PluginState;
+  reason?: string;
+  instance?: PluginInstance;
+  /** Values set through the API. */
+  storedConfig?: Record<string, unknown>;
+  readonly crashes: CrashPolicy;
+  readonly logs: LogRing;
+  restarts: number;
+  startMs?: number;
+  /** After a crash whose culprit is unknown: it may be this one, so it gets a cell of its own. */
+  solo: boolean;
+  /** A restart that waits out its delay. */
+  restart?: NodeJS.Timeout;
+}
+
+export const manifestOf = (record: PluginRecord): PluginManifest => record.folder.manifest;
+
+export function toInfo(record: PluginRecord): PluginInfo {
+  const { manifest } = record.folder;
+  const { instance } = record;
+  return {
+    id: manifest.id,
+    version: instance?.manifest.version ?? manifest.version,
+    title: manifest.title,
+    category: manifest.category,
+    ...(manifest.description !== undefined && { description: manifest.description }),
+    state: record.state,
+    ...(record.reason !== undefined && { reason: record.reason }),
+    desired: record.desired,
+    origin: record.origin,
+    mounts: manifest.mounts,
+    permissions: manifest.permissions as Record<string, unknown>,
+    provides: manifest.provides,
+    consumes: manifest.consumes,
+    dependencies: manifest.dependencies,
+    effects: effectsOf(instance),
+    ...(instance?.isolate && { resources: resourcesOf(instance) }),
+    restarts: record.restarts,
+    ...(instance && { startedAt: instance.startedAt.toISOString() }),
+    ...(record.startMs !== undefined && { startMs: record.startMs }),
+  };
+}
+
+function effectsOf(instance: PluginInstance | undefined): PluginInfo['effects'] {
+  if (!instance) return [];
+  const effects: PluginInfo['effects'] = [...instance.effects].map(({ kind, label }) => ({ kind, label }));
+  for (const syscall of instance.isolate?.client.syscalls ?? []) {
+    if (syscall.method === 'net.fetch')
+      effects.push({
+        kind: 'fetch',
+        label: String((syscall.meta.a as { url?: string } | undefined)?.url ?? '').slice(0, 200),
+      });
+  }
+  const timers = instance.isolate?.report?.timers ?? 0;
+  if (timers > 0) effects.push({ kind: 'timer', label: `${timers} timers` });
+  return effects;
+}
+
+function resourcesOf(instance: PluginInstance): PluginInfo['resources'] {
+  const { client, report, cell } = instance.isolate!;
+  return {
+    heapBytes: report?.heapBytes ?? 0,
+    externalBytes: report?.externalBytes ?? 0,
+    cpuMs: report?.cpuMs ?? 0,
+    callsInFlight: client.inFlight,
+    calls: client.total,
+    errors: client.errors,
+    ...(cell.pid !== undefined && { cellPid: cell.pid }),
+  };
+}

@@ -1,0 +1,46 @@
+import { AtollError, type RouteRegistration } from '@atoll/plugin-sdk/contract';
+import type { HttpReplyMeta } from '../sandbox/protocol/messages.js';
+import { BodyKind } from '../sandbox/protocol/frame-type.js';
+import type { PluginInstance } from './instance.js';
+import type { RouteCall, RouteReply } from './types.js';
+
+const JSON_HEADERS: [string, string][] = [['content-type', 'application/json; charset=utf-8']];
+
+/** Turns an HTTP call into a call of the guest, and its answer into an HTTP reply. */
+export function routeCaller(instance: PluginInstance, index: number, registration: RouteRegistration) {
+  return async (call: RouteCall): Promise<RouteReply> => {
+    const { principal, traceparent, signal, body } = call;
+    const reply = await instance.call({
+      meta: { m: 'http', i: index, v: call.method, u: call.url, a: call.params, q: call.query, h: call.headers },
+      ...(body &&
+        body.length > 0 && { body, kind: isText(call.headers['content-type']) ? BodyKind.TEXT : BodyKind.BYTES }),
+      timeoutMs: registration.timeoutMs ?? instance.manifest.limits.timeoutMs,
+      traceparent,
+      principal,
+      signal,
+    });
+    const head = reply.meta === '' ? undefined : parseHead(reply.meta);
+    const status = head?.s ?? 200;
+    const headers = head?.h ?? JSON_HEADERS;
+    if (reply.stream) return { status, headers, stream: reply.stream };
+    return { status, headers, ...(reply.body && { body: reply.body }) };
+  };
+}
+
+/** Text reaches the guest as a string, which is cheaper there than bytes. */
+function isText(contentType = ''): boolean {
+  return /^(application\/([a-z.+-]*\+)?json|text\/|application\/x-www-form-urlencoded)/i.test(contentType);
+}
+
+/** The head comes from the guest: anything may be in it. */
+function parseHead(text: string): HttpReplyMeta {
+  const head = JSON.parse(text) as Partial<HttpReplyMeta>;
+  const fine =
+    Number.isInteger(head.s) &&
+    head.s! >= 200 &&
+    head.s! <= 599 &&
+    Array.isArray(head.h) &&
+    head.h.every((pair) => Array.isArray(pair) && typeof pair[0] === 'string' && typeof pair[1] === 'string');
+  if (!fine) throw new AtollError('PLUGIN_BAD_RESPONSE', 'The status or headers of the answer are malformed.');
+  return head as HttpReplyMeta;
+}

@@ -1,0 +1,80 @@
+import type { Frame } from '../protocol/frame.js';
+import { BodyKind } from '../protocol/frame-type.js';
+
+/** One entry into a guest: frames packed as deliver() of guest/runtime/deliver.ts takes them. */
+export interface GuestBatch {
+  head: string;
+  text: string;
+  buffers: ArrayBuffer[];
+}
+
+type GuestFrame = Pick<Frame, 'type' | 'id' | 'kind' | 'meta' | 'body'>;
+
+/** Joining big bodies into one string costs more than another entry does. */
+const MAX_BATCH_BYTES = 65_536;
+
+/** Takes frames off the queue until the batch is full. The queue must not be empty. */
+export function takeBatch(queue: GuestFrame[]): GuestBatch {
+  const head: number[] = [];
+  const buffers: ArrayBuffer[] = [];
+  let text = '';
+  let bytes = 0;
+  let taken = 0;
+  while (taken < queue.length && bytes < MAX_BATCH_BYTES) {
+    const frame = queue[taken++]!;
+    text += frame.meta;
+    let size = 0;
+    if (frame.kind === BodyKind.TEXT) {
+      const body = typeof frame.body === 'string' ? frame.body : (frame.body as Buffer).toString('utf8');
+      size = body.length;
+      text += body;
+    } else if (frame.kind === BodyKind.BYTES) {
+      size = buffers.push(copyOf(frame.body as Buffer)) - 1;
+    }
+    bytes += frame.meta.length + (frame.body?.length ?? 0);
+    head.push(frame.type, frame.id, frame.kind, frame.meta.length, size);
+  }
+  queue.splice(0, taken);
+  return { head: head.join(','), text, buffers };
+}
+
+function copyOf(body: Buffer): ArrayBuffer {
+  return body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength) as ArrayBuffer;
+}
+
+/** Unpacks what a guest posted. Everything in it is untrusted; returns undefined when it is malformed. */
+export function unpackPost(head: unknown, text: unknown, buffers: readonly unknown[]): GuestFrame[] | undefined {
+  if (typeof head !== 'string' || typeof text !== 'string') return undefined;
+  const numbers = head.split(',');
+  if (numbers.length % 5 !== 0) return undefined;
+  const frames: GuestFrame[] = [];
+  let at = 0;
+  for (let index = 0; index < numbers.length; index += 5) {
+    const [type, id, kind, metaLength, size] = [0, 1, 2, 3, 4].map((offset) => Number(numbers[index + offset])) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    if (
+      ![type, id, kind, metaLength, size].every(
+        (value) => Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff,
+      )
+    )
+      return undefined;
+    const meta = text.slice(at, at + metaLength);
+    at += metaLength;
+    let body: Buffer | string | undefined;
+    if (kind === BodyKind.TEXT) {
+      body = text.slice(at, at + size);
+      at += size;
+    } else if (kind === BodyKind.BYTES) {
+      const buffer = buffers[size];
+      if (!(buffer instanceof ArrayBuffer)) return undefined;
+      body = Buffer.from(buffer);
+    } else if (kind !== BodyKind.NONE) return undefined;
+    frames.push({ type, id, kind, meta, body });
+  }
+  return at === text.length ? frames : undefined;
+}

@@ -1,0 +1,204 @@
+import { type Engine, type EngineIsolate, type EngineStats, GuestRunError } from '../engine/engine.js';
+import type { Frame } from '../protocol/frame.js';
+import { BodyKind, FrameType } from '../protocol/frame-type.js';
+import type { IsolateEnd, IsolateReport } from './control.js';
+import { takeBatch, unpackPost } from './guest-batch.js';
+import type { LocalOps } from './local-ops/index.js';
+import { LogBudget } from './log-budget.js';
+import { GuestTimers } from './timers.js';
+
+export interface IsolateHostOptions {
+  isolate: number;
+  name: string;
+  memoryMb: number;
+  timeoutMs: number;
+  localOps: LocalOps;
+  /** Sends a frame to the kernel. */
+  send: (frame: Frame) => void;
+  /** Bytes of frames that the kernel has not taken yet. */
+  backlog: () => number;
+  /** The isolate ended by itself. Called once. */
+  onEnd: (why: IsolateEnd, message: string) => void;
+}
+
+/** A kernel this far behind means that a guest floods it. */
+const MAX_BACKLOG_BYTES = 67_108_864;
+const MAX_LOCAL_CALLS = 256;
+
+/** One isolate in a cell: one run at a time, what arrives meanwhile becomes the next run's batch. */
+export class IsolateHost {
+  #engine: EngineIsolate | undefined;
+  #stats: EngineStats = { heapBytes: 0, externalBytes: 0, cpuMs: 0 };
+  readonly #queue: Frame[] = [];
+  readonly #timers: GuestTimers;
+  readonly #logs = new LogBudget();
+  #run = 0;
+  #runStarted = 0;
+  #localCalls = 0;
+  #ended = false;
+  #idle: (() => void) | undefined;
+
+  constructor(private readonly options: IsolateHostOptions) {
+    this.#timers = new GuestTimers((id) => this.deliver(localFrame(FrameType.TIMER_FIRE, id, '')));
+  }
+
+  /** Creates the isolate and evaluates the plugin's bundle in it. */
+  async load(engine: Engine, code: string): Promise<void> {
+    const { name, memoryMb, timeoutMs, localOps } = this.options;
+    this.#engine = await engine.create({
+      name,
+      memoryMb,
+      onPost: (head, text, buffers) => this.#onPost(head, text, buffers),
+      onSync: (operation, argument) => localOps.sync(String(operation), String(argument)),
+      onCatastrophe: (message) => this.#end('catastrophe', message),
+    });
+    if (this.#ended) return this.#engine.dispose();
+    this.#beginRun();
+    try {
+      await this.#engine.run(code, `plugin:${name}`, timeoutMs);
+    } finally {
+      this.#finishRun();
+    }
+  }
+
+  deliver(frame: Frame): void {
+    if (this.#ended) return;
+    this.#queue.push(frame);
+    if (this.#runStarted === 0) void this.#pump();
+  }
+
+  report(): IsolateReport {
+    const busyMs = this.#runStarted === 0 ? 0 : Date.now() - this.#runStarted;
+    // Asking a running isolate would block this thread until the guest is done.
+    if (this.#runStarted === 0 && this.#engine && !this.#ended) this.#stats = this.#engine.stats();
+    return { isolate: this.options.isolate, ...this.#stats, timers: this.#timers.size, run: this.#run, busyMs };
+  }
+
+  /** Ends the isolate. Resolves when no guest code runs any more; the kernel kills the cell if that takes too long. */
+  async dispose(): Promise<void> {
+    this.#release();
+    if (this.#runStarted === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  async #pump(): Promise<void> {
+    while (this.#queue.length > 0 && !this.#ended && this.#engine) {
+      const { head, text, buffers } = takeBatch(this.#queue);
+      this.#beginRun();
+      try {
+        await this.#engine.deliver(head, text, buffers, this.options.timeoutMs);
+      } catch (error) {
+        this.#onRunError(error);
+      } finally {
+        this.#finishRun();
+      }
+    }
+  }
+
+  #beginRun(): void {
+    this.#run++;
+    this.#runStarted = Date.now();
+  }
+
+  #finishRun(): void {
+    this.#runStarted = 0;
+    this.#idle?.();
+  }
+
+  #onRunError(error: unknown): void {
+    const failure = error instanceof GuestRunError ? error.failure : 'error';
+    const message = error instanceof Error ? error.message : String(error);
+    // Which call was running can't be told, and its state is half done: the isolate is of no further use.
+    if (failure === 'timeout') return this.#end('timeout', 'The plugin ran for too long without a break.');
+    if (failure === 'memory') return this.#end('memory', 'The plugin ran out of memory.');
+    if (failure === 'disposed') return this.#end('crashed', 'The isolate is gone.');
+    // An unhandled rejection or a throw in a callback: the plugin's own bug, and it goes on.
+    this.#log('error', `Uncaught: ${message}`, error instanceof GuestRunError ? error.guestStack : undefined);
+  }
+
+  #onPost(head: unknown, text: unknown, buffers: unknown[]): void {
+    if (this.#ended) return;
+    const frames = unpackPost(head, text, buffers);
+    if (!frames) return this.#end('protocol', 'The plugin posted something that is not a frame.');
+    for (const frame of frames) this.#onGuestFrame({ ...frame, isolate: this.options.isolate });
+    if (this.options.backlog() > MAX_BACKLOG_BYTES)
+      this.#end('flooding', 'The plugin sends faster than the kernel takes.');
+  }
+
+  #onGuestFrame(frame: Frame): void {
+    switch (frame.type) {
+      case FrameType.TIMER_SET:
+        return this.#timers.set(frame.id, Number(frame.meta));
+      case FrameType.TIMER_CLEAR:
+        return this.#timers.clear(frame.id);
+      case FrameType.LOCAL_CALL:
+        void this.#onLocalCall(frame);
+        return;
+      case FrameType.EVENT:
+        return this.#onEvent(frame);
+      default:
+        return this.options.send(frame);
+    }
+  }
+
+  #onEvent(frame: Frame): void {
+    if (frame.meta !== '{"m":"log"}') return this.options.send(frame);
+    const { pass, dropped } = this.#logs.take();
+    if (dropped > 0) this.#log('warn', `${dropped} log lines were dropped: more than the allowed rate.`);
+    if (pass) this.options.send(frame);
+  }
+
+  async #onLocalCall(frame: Frame): Promise<void> {
+    if (this.#localCalls >= MAX_LOCAL_CALLS) {
+      const busy = { e: ['OperationError', 'Too many operations at once.'] };
+      return this.deliver(localFrame(FrameType.LOCAL_RESULT, frame.id, JSON.stringify(busy)));
+    }
+    this.#localCalls++;
+    const { meta, bytes } = await answerLocalCall(this.options.localOps, frame);
+    this.#localCalls--;
+    this.deliver(localFrame(FrameType.LOCAL_RESULT, frame.id, JSON.stringify(meta ?? null), bytes));
+  }
+
+  #log(level: string, message: string, stack?: string): void {
+    const body = JSON.stringify({ level, message, ...(stack && { fields: { stack } }) });
+    this.options.send({
+      type: FrameType.EVENT,
+      isolate: this.options.isolate,
+      id: 0,
+      kind: BodyKind.TEXT,
+      meta: '{"m":"log"}',
+      body,
+    });
+  }
+
+  #end(why: IsolateEnd, message: string): void {
+    if (this.#ended) return;
+    this.#release();
+    this.options.onEnd(why, message);
+  }
+
+  #release(): void {
+    this.#ended = true;
+    this.#queue.length = 0;
+    this.#timers.dispose();
+    this.options.localOps.dispose();
+    this.#engine?.dispose();
+  }
+}
+
+function localFrame(type: number, id: number, meta: string, bytes?: Uint8Array): Frame {
+  const body = bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { type, isolate: 0, id, kind: body ? BodyKind.BYTES : BodyKind.NONE, meta, body };
+}
+
+/** Local operations answer with data, also for errors; what a guest sends is untrusted. */
+async function answerLocalCall(localOps: LocalOps, frame: Frame): Promise<{ meta: unknown; bytes?: Uint8Array }> {
+  try {
+    const { op, meta } = JSON.parse(frame.meta) as { op: unknown; meta: unknown };
+    return await localOps.call(String(op), meta, frame.body instanceof Buffer ? frame.body : undefined);
+  } catch {
+    return { meta: { e: ['OperationError', 'The operation failed.'] } };
+  }
+}

@@ -1,0 +1,31 @@
+import { FrameType } from '../protocol/frame-type.js';
+import { bindCall, installAsyncContext } from './runtime/async-context.js';
+import { installClock } from './runtime/clock.js';
+import { makeDeliver } from './runtime/deliver.js';
+import { installPlugin } from './runtime/plugin.js';
+import { outbox, type Post } from './runtime/post.js';
+import { BridgeWebHost } from './runtime/web-host.js';
+import { connectWeb, fireTimer, setTaskWrapper } from './web/index.js';
+
+/*
+ * The guest's side of the sandbox. Evaluated once per engine snapshot; what needs the host waits for the boot function, which
+ * the engine calls once and removes.
+ */
+installAsyncContext();
+setTaskWrapper(bindCall);
+installPlugin();
+
+function boot(post: Post, postSlow: Post, sync: (operation: string, argument: string) => string) {
+  outbox.connect(post, postSlow);
+  const host = new BridgeWebHost(sync);
+  connectWeb(host);
+  installClock(fireTimer, (clock) => {
+    host.clock = clock;
+  });
+  return makeDeliver((type, id, meta, body) => {
+    if (type === FrameType.TIMER_FIRE) fireTimer(id);
+    else if (type === FrameType.LOCAL_RESULT) host.onLocalResult(id, meta, body);
+  });
+}
+
+Object.defineProperty(globalThis, '__atollBoot', { value: boot, configurable: true, enumerable: false });

@@ -1,0 +1,67 @@
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import { FrameType } from '../../protocol/frame-type.js';
+import type { FetchHead, FetchReplyHead, WebHost } from '../web/host.js';
+import { logLine } from './capabilities.js';
+import type { ManualClock } from './clock.js';
+import { syscall } from './outbound.js';
+import { outbox } from './post.js';
+import { type Chunk, toByteStream } from './streams.js';
+
+interface LocalReply {
+  meta: unknown;
+  bytes?: Uint8Array;
+}
+
+/** What the web APIs need of the host, over the bridge: timers, crypto and random in the cell, `fetch` in the kernel. */
+export class BridgeWebHost implements WebHost {
+  #nextLocal = 1;
+  readonly #local = new Map<number, { resolve: (reply: LocalReply) => void; reject: (error: unknown) => void }>();
+
+  constructor(private readonly syncCallback: (operation: string, argument: string) => string) {}
+
+  sync(operation: string, argument: string): string {
+    return this.syncCallback(operation, argument);
+  }
+
+  call(operation: string, meta: unknown, bytes?: Uint8Array): Promise<LocalReply> {
+    const id = this.#nextLocal++;
+    return new Promise((resolve, reject) => {
+      this.#local.set(id, { resolve, reject });
+      outbox.push(FrameType.LOCAL_CALL, id, JSON.stringify({ op: operation, meta }), bytes);
+    });
+  }
+
+  onLocalResult(id: number, meta: string, body: Chunk | undefined): void {
+    const waiting = this.#local.get(id);
+    this.#local.delete(id);
+    if (!waiting) return;
+    const bytes = body instanceof Uint8Array ? body : undefined;
+    waiting.resolve({ meta: meta === '' ? undefined : JSON.parse(meta), ...(bytes && { bytes }) });
+  }
+
+  /** Instead of the cell's timers, for plugins under test. */
+  clock: ManualClock | undefined;
+
+  setTimer(id: number, ms: number): void {
+    if (this.clock) return this.clock.set(id, ms);
+    outbox.push(FrameType.TIMER_SET, id, String(ms));
+  }
+
+  clearTimer(id: number): void {
+    if (this.clock) return this.clock.clear(id);
+    outbox.push(FrameType.TIMER_CLEAR, id, '');
+  }
+
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void {
+    logLine(level, message);
+  }
+
+  async fetch(head: FetchHead, body: Uint8Array | ReadableStream<Uint8Array> | null, signal: AbortSignal) {
+    const answer = await syscall('net.fetch', { signal, head, ...(body !== null && { body }) });
+    const replyHead = JSON.parse(answer.meta) as FetchReplyHead;
+    if (answer.stream) return { head: replyHead, body: toByteStream(answer.stream) };
+    if (answer.body !== undefined)
+      throw new AtollError('PROTOCOL_ERROR', 'The host answered a fetch with a whole body.');
+    return { head: replyHead, body: null };
+  }
+}

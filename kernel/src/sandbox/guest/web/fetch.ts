@@ -1,0 +1,63 @@
+import { FormData } from 'undici/lib/web/fetch/formdata.js';
+import { Headers } from 'undici/lib/web/fetch/headers.js';
+// Response has to come before Request: they import each other.
+import { Response } from 'undici/lib/web/fetch/response.js';
+import { Request } from 'undici/lib/web/fetch/request.js';
+import { defineClass, defineGlobal } from './define.js';
+import { type FetchReplyHead, webHost } from './host.js';
+
+defineClass('Headers', Headers as never);
+defineClass('Response', Response as never);
+defineClass('Request', Request as never);
+defineClass('FormData', FormData as never);
+
+const NULL_BODY = new Set([101, 103, 204, 205, 304]);
+
+async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<globalThis.Response> {
+  const request = new globalThis.Request(input, init);
+  const { signal } = request;
+  signal.throwIfAborted();
+  const head = {
+    url: request.url,
+    method: request.method,
+    headers: [...request.headers] as [string, string][],
+    redirect: request.redirect,
+  };
+  try {
+    const { head: reply, body } = await webHost().fetch(head, await bodyOf(request, init), signal);
+    return toResponse(reply, body);
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    throw networkError(error);
+  }
+}
+
+/** A stream stays a stream; anything else is sent whole, so that the host knows its length. */
+async function bodyOf(request: globalThis.Request, init: RequestInit | undefined) {
+  if (request.body === null) return null;
+  if (init?.body instanceof ReadableStream) return request.body as ReadableStream<Uint8Array>;
+  return new Uint8Array(await request.arrayBuffer());
+}
+
+function toResponse(reply: FetchReplyHead, body: ReadableStream<Uint8Array> | null): globalThis.Response {
+  const { status, statusText, headers } = reply;
+  const response = new globalThis.Response(NULL_BODY.has(status) ? null : (body as BodyInit | null), {
+    status,
+    statusText,
+    headers,
+  });
+  Object.defineProperty(response, 'url', { value: reply.url, configurable: true });
+  Object.defineProperty(response, 'redirected', { value: reply.redirected, configurable: true });
+  return response;
+}
+
+/** As in browsers a failed fetch is a TypeError; the host's reason and code are its cause and stay readable. */
+function networkError(error: unknown): TypeError {
+  const { message, code } = error as { message?: string; code?: string };
+  return Object.assign(
+    new TypeError(`fetch failed: ${message ?? 'unknown'}`, { cause: error }),
+    code === undefined ? {} : { code },
+  );
+}
+
+defineGlobal('fetch', fetch);

@@ -1,0 +1,30 @@
+// The order matters: later ones use the globals of earlier ones while they load.
+import './dom-exception.js';
+import './base64.js';
+import './timers.js';
+import './console.js';
+import './events.js';
+import './abort.js';
+import './encoding.js';
+import './streams.js';
+import './url.js';
+import './blob.js';
+import './clone.js';
+import './fetch.js';
+import './crypto.js';
+import { defineGlobal } from './define.js';
+import { connectHost, type WebHost } from './host.js';
+import { startClock } from './timers.js';
+
+export { fireTimer, setTaskWrapper } from './timers.js';
+
+defineGlobal('self', globalThis);
+defineGlobal('navigator', Object.freeze({ userAgent: 'Atoll' }));
+
+/** Connects the web APIs to the host; called once, after the engine snapshot is restored. */
+export function connectWeb(host: WebHost): void {
+  // In a restored snapshot they are back: the engine adds them to every new context.
+  for (const name of ['WebAssembly', 'SharedArrayBuffer', 'Atomics']) Reflect.deleteProperty(globalThis, name);
+  connectHost(host);
+  startClock();
+}

@@ -1,0 +1,55 @@
+/** Fires callbacks at or shortly after a point in time. One timer for all, because every call has a deadline and few reach it. */
+export class Deadlines {
+  readonly #buckets = new Map<number, Set<Deadline>>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    /** Lateness allowed, in ms. */
+    private readonly resolutionMs = 20,
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  /** Calls `onMissed` once `at` (epoch ms) has passed, unless cleared. */
+  add(at: number, onMissed: () => void): Deadline {
+    const slot = Math.ceil(at / this.resolutionMs);
+    let bucket = this.#buckets.get(slot);
+    if (!bucket) {
+      bucket = new Set();
+      this.#buckets.set(slot, bucket);
+    }
+    const deadline = new Deadline(at, onMissed, bucket);
+    bucket.add(deadline);
+    this.#timer ??= setInterval(() => this.#tick(), this.resolutionMs);
+    return deadline;
+  }
+
+  #tick(): void {
+    const slot = Math.floor(this.now() / this.resolutionMs);
+    for (const [key, bucket] of this.#buckets) {
+      if (key > slot && bucket.size > 0) continue;
+      this.#buckets.delete(key);
+      for (const deadline of bucket) deadline.onMissed();
+    }
+    if (this.#buckets.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  dispose(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#buckets.clear();
+  }
+}
+
+export class Deadline {
+  constructor(
+    readonly at: number,
+    readonly onMissed: () => void,
+    private readonly bucket: Set<Deadline>,
+  ) {}
+
+  clear(): void {
+    this.bucket.delete(this);
+  }
+}

@@ -1,0 +1,75 @@
+import { AtollError, fromWireError, type Principal, type WireError } from '@atoll/plugin-sdk/contract';
+import type { BodyKindValue } from '../protocol/frame-type.js';
+import type { Deadline } from './deadlines.js';
+import type { HostStream } from './host-stream.js';
+
+/** A call from the kernel into a guest. */
+export interface GuestRequest {
+  /** Method and method-specific members of the frame's meta. */
+  meta: { m: string; [member: string]: unknown };
+  body?: Buffer | string;
+  kind?: BodyKindValue;
+  /** Time for the answer, and then between the chunks of a stream, in ms. */
+  timeoutMs: number;
+  /** Absolute bound (epoch ms) for the answer, inherited from an outer call. */
+  deadline?: number;
+  traceparent: string;
+  principal?: Principal;
+  signal?: AbortSignal;
+}
+
+/** Its answer. `meta` is JSON text or ''. */
+export interface GuestReply {
+  meta: string;
+  body?: Buffer;
+  stream?: AsyncIterableIterator<Buffer>;
+}
+
+/** Something that lives no longer than the call it was made for. */
+export interface CallChild {
+  cancel(error: AtollError): void;
+}
+
+/** The kernel's record of a call in flight. */
+export class GuestCall {
+  readonly children = new Set<CallChild>();
+  deadline: Deadline | undefined;
+  stream: HostStream | undefined;
+  release: (() => void) | undefined;
+  settled = false;
+
+  constructor(
+    readonly id: number,
+    readonly request: GuestRequest,
+    readonly resolve: (reply: GuestReply) => void,
+    readonly reject: (error: AtollError) => void,
+  ) {}
+
+  /** When it has to be answered, epoch ms. */
+  get expires(): number {
+    return this.deadline?.at ?? Date.now() + this.request.timeoutMs;
+  }
+
+  fail(error: AtollError): void {
+    if (this.stream) this.stream.fail(error);
+    else this.reject(error);
+  }
+
+  cancelChildren(error: AtollError): void {
+    for (const child of [...this.children]) child.cancel(error);
+    this.children.clear();
+  }
+}
+
+/** An error as a guest sent it: its code and text are kept, anything malformed becomes PLUGIN_ERROR. */
+export function errorFromGuest(meta: string): { error: AtollError; stack?: string } {
+  try {
+    const wire = JSON.parse(meta) as WireError & { stack?: unknown };
+    if (typeof wire.message !== 'string') throw new TypeError('no message');
+    const extras = typeof wire.extras === 'object' && wire.extras !== null ? wire.extras : {};
+    const error = fromWireError({ code: wire.code, message: wire.message, extras });
+    return typeof wire.stack === 'string' ? { error, stack: wire.stack } : { error };
+  } catch {
+    return { error: new AtollError('PLUGIN_ERROR', 'The plugin failed without a readable error.') };
+  }
+}

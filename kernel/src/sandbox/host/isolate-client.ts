@@ -1,0 +1,269 @@
+import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import type { Frame } from '../protocol/frame.js';
+import { BodyKind, FrameType } from '../protocol/frame-type.js';
+import type { SyscallMeta } from '../protocol/messages.js';
+import type { Deadlines } from './deadlines.js';
+import { errorFromGuest, GuestCall, type GuestReply, type GuestRequest } from './guest-call.js';
+import { HostStream } from './host-stream.js';
+import { Syscall } from './syscall.js';
+
+export interface IsolateClientOptions {
+  isolate: number;
+  name: string;
+  /** Default time of a call and longest run of guest code, in ms. */
+  timeoutMs: number;
+  concurrency: number;
+  deadlines: Deadlines;
+  send: (frame: Frame) => void;
+  /** Principal and trace for what the plugin does on its own. */
+  principal: Principal;
+  traceparent: () => string;
+  onSyscall: (syscall: Syscall) => void;
+  /** One-way messages: log lines and metrics. `body` is untrusted JSON text. */
+  onEvent: (method: string, body: string) => void;
+  onGuestError: (error: AtollError, stack: string | undefined) => void;
+  /** A call missed its deadline; the supervisor looks whether the isolate still answers. */
+  onMissed: (client: IsolateClient) => void;
+}
+
+const MAX_SYSCALLS = 1_024;
+/** Calls waiting for a free slot, per slot. */
+const WAITING_PER_SLOT = 64;
+
+/** The kernel's end of one isolate: calls into it, syscalls out of it. Every promise it gives settles. */
+export class IsolateClient {
+  readonly #calls = new Map<number, GuestCall>();
+  readonly #syscalls = new Map<number, Syscall>();
+  readonly #waiting: GuestCall[] = [];
+  #nextId = 2;
+  #running = 0;
+  #closed: AtollError | undefined;
+  total = 0;
+  errors = 0;
+
+  constructor(readonly options: IsolateClientOptions) {}
+
+  get inFlight(): number {
+    return this.#calls.size;
+  }
+
+  get syscalls(): IterableIterator<Syscall> {
+    return this.#syscalls.values();
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Calls the guest. Rejects with an AtollError: PLUGIN_TIMEOUT, PLUGIN_CRASHED, CANCELLED, or what the guest threw. */
+  call(request: GuestRequest): Promise<GuestReply> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(this.#closed);
+      const call = new GuestCall(this.#nextId, request, resolve, reject);
+      this.#nextId += 2;
+      this.total++;
+      if (
+        this.#running >= this.options.concurrency &&
+        this.#waiting.length >= this.options.concurrency * WAITING_PER_SLOT
+      ) {
+        return reject(
+          new AtollError('PLUGIN_OVERLOADED', `${this.options.name} already has ${this.#calls.size} calls in flight.`, {
+            retryAfter: 1,
+          }),
+        );
+      }
+      this.#calls.set(call.id, call);
+      this.#arm(call, Math.min(Date.now() + request.timeoutMs, request.deadline ?? Number.POSITIVE_INFINITY));
+      this.#watch(call);
+      if (call.settled) return;
+      if (this.#running < this.options.concurrency) this.#begin(call);
+      else this.#waiting.push(call);
+    });
+  }
+
+  onFrame(frame: Frame): void {
+    const call = this.#calls.get(frame.id);
+    switch (frame.type) {
+      case FrameType.CALL:
+        return this.#onSyscall(frame);
+      case FrameType.EVENT:
+        return this.options.onEvent(methodOf(frame.meta), frame.body?.toString() ?? '');
+      case FrameType.RESULT:
+        return call && this.#onResult(call, frame);
+      case FrameType.OPEN:
+        return call && this.#onOpen(call, frame);
+      case FrameType.ERROR:
+        return call && this.#onError(call, frame.meta);
+      case FrameType.CHUNK:
+        return frame.id % 2 === 1 ? this.#onRequestChunk(frame) : call && this.#onChunk(call, frame);
+      case FrameType.END:
+        return frame.id % 2 === 1 ? this.#onRequestEnd(frame) : call && this.#onEnd(call, frame.meta);
+      case FrameType.CREDIT:
+        return this.#syscalls.get(frame.id)?.response?.grant(numberOf(frame.meta, 'n'));
+      case FrameType.CANCEL:
+        return this.#syscalls.get(frame.id)?.cancel();
+    }
+  }
+
+  /** Fails everything in flight; later calls are refused with the same error. */
+  close(error: AtollError): void {
+    if (this.#closed) return;
+    this.#closed = error;
+    for (const call of [...this.#calls.values()]) this.#settle(call, error);
+    for (const syscall of [...this.#syscalls.values()]) syscall.cancel(error);
+  }
+
+  #watch(call: GuestCall): void {
+    const { signal } = call.request;
+    if (!signal) return;
+    const onAbort = () =>
+      this.#giveUp(call, signal.reason instanceof AtollError ? signal.reason : new AtollError('CANCELLED'));
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    call.release = () => signal.removeEventListener('abort', onAbort);
+  }
+
+  #arm(call: GuestCall, at: number): void {
+    call.deadline?.clear();
+    call.deadline = this.options.deadlines.add(at, () => {
+      const seconds = Math.round(call.request.timeoutMs / 100) / 10;
+      this.#giveUp(call, new AtollError('PLUGIN_TIMEOUT', `${this.options.name} did not answer within ${seconds} s.`));
+      this.options.onMissed(this);
+    });
+  }
+
+  #begin(call: GuestCall): void {
+    this.#running++;
+    const { meta, body, kind, traceparent, principal } = call.request;
+    const head = JSON.stringify({ ...meta, d: Math.max(0, call.expires - Date.now()), t: traceparent, p: principal });
+    const bodyKind = body === undefined ? BodyKind.NONE : (kind ?? BodyKind.TEXT);
+    this.#send(FrameType.CALL, call.id, head, bodyKind, body);
+  }
+
+  #send(type: number, id: number, meta = '', kind: Frame['kind'] = BodyKind.NONE, body?: Buffer | string): void {
+    this.options.send({ type, isolate: this.options.isolate, id, kind, meta, body });
+  }
+
+  /** Cancels the call in the guest and fails it here. */
+  #giveUp(call: GuestCall, error: AtollError): void {
+    if (call.settled) return;
+    if (!this.#waiting.includes(call)) this.#send(FrameType.CANCEL, call.id);
+    this.#settle(call, error);
+  }
+
+  /** Ends a call: from here on nothing is kept of it. */
+  #settle(call: GuestCall, error?: AtollError): void {
+    if (call.settled) return;
+    call.settled = true;
+    this.#calls.delete(call.id);
+    call.deadline?.clear();
+    call.release?.();
+    // Most calls have none, and an error with its stack is not free.
+    if (call.children.size > 0) {
+      call.cancelChildren(error ?? new AtollError('CANCELLED', 'The call that this was made for has ended.'));
+    }
+    if (error) {
+      this.errors++;
+      call.fail(error);
+    }
+    const waitingAt = this.#waiting.indexOf(call);
+    if (waitingAt >= 0) {
+      this.#waiting.splice(waitingAt, 1);
+      return;
+    }
+    this.#running--;
+    const next = this.#closed ? undefined : this.#waiting.shift();
+    if (next) this.#begin(next);
+  }
+
+  #onResult(call: GuestCall, frame: Frame): void {
+    if (call.stream) return;
+    this.#settle(call);
+    call.resolve({ meta: frame.meta, ...(frame.kind !== BodyKind.NONE && { body: frame.body as Buffer }) });
+  }
+
+  #onError(call: GuestCall, meta: string): void {
+    const { error, stack } = errorFromGuest(meta);
+    this.options.onGuestError(error, stack);
+    this.#settle(call, error);
+  }
+
+  #onOpen(call: GuestCall, frame: Frame): void {
+    if (call.stream) return;
+    call.deadline?.clear();
+    call.stream = new HostStream({
+      credit: (n) => this.#send(FrameType.CREDIT, call.id, `{"n":${n}}`),
+      // A slow consumer is no fault of the plugin: its time only runs while somebody waits for it.
+      waiting: (waits) => (waits ? this.#arm(call, Date.now() + call.request.timeoutMs) : call.deadline?.clear()),
+      done: (cancelled) => {
+        if (cancelled) this.#giveUp(call, new AtollError('CANCELLED'));
+      },
+    });
+    call.resolve({ meta: frame.meta, stream: call.stream });
+  }
+
+  #onChunk(call: GuestCall, frame: Frame): void {
+    const body = frame.body as Buffer | undefined;
+    if (!call.stream || !body || call.stream.push(body)) return;
+    this.#giveUp(call, new AtollError('PLUGIN_FLOODING', 'The plugin sent more of a stream than it was asked for.'));
+  }
+
+  #onEnd(call: GuestCall, meta: string): void {
+    const { stream } = call;
+    if (!stream) return;
+    if (meta !== '') return this.#onError(call, meta);
+    this.#settle(call);
+    stream.end();
+  }
+
+  #onSyscall(frame: Frame): void {
+    const meta = parseSyscallMeta(frame.meta);
+    if (!meta || frame.id % 2 === 0 || this.#syscalls.has(frame.id)) return;
+    const parent = typeof meta.c === 'number' ? this.#calls.get(meta.c) : undefined;
+    const { timeoutMs, principal } = this.options;
+    const defaults = { timeoutMs, principal, traceparent: parent?.request.traceparent ?? this.options.traceparent() };
+    const body = frame.kind === BodyKind.NONE ? undefined : (frame.body as Buffer);
+    const syscall = new Syscall(frame.id, meta, body, parent, defaults, {
+      send: (answer) => this.options.send({ ...answer, isolate: this.options.isolate }),
+      done: (done) => this.#syscalls.delete(done.id),
+    });
+    this.#syscalls.set(syscall.id, syscall);
+    if (this.#syscalls.size > MAX_SYSCALLS)
+      return syscall.refuse(new AtollError('OVERLOADED', `More than ${MAX_SYSCALLS} host calls at once.`));
+    this.options.onSyscall(syscall);
+  }
+
+  #onRequestChunk(frame: Frame): void {
+    const syscall = this.#syscalls.get(frame.id);
+    const body = frame.body as Buffer | undefined;
+    if (!syscall?.request || !body || syscall.request.push(body)) return;
+    syscall.cancel(new AtollError('PLUGIN_FLOODING', 'The plugin sent more of a stream than it was asked for.'));
+  }
+
+  #onRequestEnd(frame: Frame): void {
+    const request = this.#syscalls.get(frame.id)?.request;
+    if (frame.meta === '') request?.end();
+    else request?.fail(errorFromGuest(frame.meta).error);
+  }
+}
+
+function parseSyscallMeta(text: string): SyscallMeta | undefined {
+  try {
+    const meta = JSON.parse(text) as SyscallMeta | null;
+    return meta !== null && typeof meta === 'object' && typeof meta.m === 'string' ? meta : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function methodOf(meta: string): string {
+  return parseSyscallMeta(meta)?.m ?? '';
+}
+
+function numberOf(meta: string, key: string): number {
+  try {
+    return Number((JSON.parse(meta) as Record<string, unknown>)[key]);
+  } catch {
+    return Number.NaN;
+  }
+}

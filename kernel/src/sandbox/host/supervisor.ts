@@ -1,0 +1,285 @@
+import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import type { IsolateEnd, IsolateEnded, IsolateReport, PingReply } from '../cell/control.js';
+import { CellPool, type CellPoolOptions } from './cell-pool.js';
+import type { CellProcess } from './cell-process.js';
+import { Deadlines } from './deadlines.js';
+import { IsolateClient } from './isolate-client.js';
+import type { Syscall } from './syscall.js';
+
+export interface SupervisorOptions extends Omit<CellPoolOptions, 'onIsolateEnded' | 'onExit' | 'onStderr'> {
+  heartbeatMs: number;
+  /** Unanswered heartbeats after which a cell is killed. */
+  heartbeatMisses: number;
+  /** From a missed deadline to dispose, and again from dispose to SIGKILL, in ms. */
+  graceMs: number;
+  /** RSS that a cell may use beside what its isolates are allowed, in MiB. */
+  cellBaseMb: number;
+  startTimeoutMs: number;
+  log: (level: 'info' | 'warn' | 'error', message: string, fields?: object) => void;
+}
+
+export interface IsolateSpec {
+  /** Plugin id. */
+  name: string;
+  /** Isolates of one group may share a cell. */
+  group: string;
+  code: string;
+  memoryMb: number;
+  timeoutMs: number;
+  concurrency: number;
+  principal: Principal;
+  traceparent: () => string;
+  onSyscall: (syscall: Syscall, isolate: SupervisedIsolate) => void;
+  onEvent: (method: string, body: string) => void;
+  onGuestError: (error: AtollError, stack: string | undefined) => void;
+  /** The isolate ended by itself; `culprit` is whether it is known, unknown or excluded that this plugin was at fault. */
+  onEnd: (end: IsolateFate) => void;
+  /** The cell will be given up for another isolate's sake: move elsewhere, calls in flight may finish here. */
+  onEvict: () => void;
+}
+
+export interface IsolateFate {
+  why: IsolateEnd;
+  message: string;
+  culprit: 'yes' | 'no' | 'unknown';
+}
+
+const CODE_OF: Record<IsolateEnd, ConstructorParameters<typeof AtollError>[0]> = {
+  timeout: 'PLUGIN_TIMEOUT',
+  memory: 'PLUGIN_MEMORY',
+  catastrophe: 'PLUGIN_MEMORY',
+  flooding: 'PLUGIN_FLOODING',
+  protocol: 'PROTOCOL_ERROR',
+  crashed: 'PLUGIN_CRASHED',
+};
+
+/** An isolate and where it lives. */
+export interface SupervisedIsolate {
+  readonly client: IsolateClient;
+  readonly cell: CellProcess;
+  readonly spec: IsolateSpec;
+  report: IsolateReport | undefined;
+  ended: boolean;
+}
+
+/** How long neighbours' calls may finish in a cell that is given up. */
+const EVICTION_MS = 2_000;
+/** A busy machine may keep an innocent cell from answering for a while, in ms. */
+const MIN_PING_MS = 3_000;
+
+/**
+ * Keeps plugins' isolates in cells and ends what misbehaves. The ladder: a missed deadline → is the isolate still running the
+ * same code? → dispose → not settled → the neighbours move out → SIGKILL.
+ */
+export class Supervisor {
+  readonly #deadlines = new Deadlines();
+  readonly #isolates = new Map<number, SupervisedIsolate>();
+  readonly #pool: CellPool;
+  readonly #examining = new Set<number>();
+  readonly #misses = new Map<CellProcess, number>();
+  readonly #heartbeat: NodeJS.Timeout;
+  #nextIsolate = 1;
+
+  constructor(private readonly options: SupervisorOptions) {
+    this.#pool = new CellPool({
+      ...options,
+      onIsolateEnded: (_, event) => void this.#onIsolateEnded(event),
+      onExit: (cell, how) => this.#onCellExit(cell, how),
+      onStderr: (cell, text) => options.log('warn', 'a cell wrote to stderr', { pid: cell.pid, text }),
+    });
+    this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatMs);
+  }
+
+  get cells(): readonly CellProcess[] {
+    return this.#pool.cells;
+  }
+
+  /** Creates an isolate and evaluates the plugin's bundle in it. Rejects with an AtollError; nothing is left then. */
+  async start(spec: IsolateSpec): Promise<SupervisedIsolate> {
+    const cell = await this.#pool.acquire(spec.group);
+    const isolate = this.#register(spec, cell);
+    try {
+      const { name, memoryMb, timeoutMs } = spec;
+      const load = { m: 'load' as const, isolate: isolate.client.options.isolate, name, memoryMb, timeoutMs };
+      await cell.command(load, this.options.startTimeoutMs, spec.code);
+      return isolate;
+    } catch (error) {
+      isolate.ended = true;
+      await this.#remove(isolate, toStartError(error));
+      throw toStartError(error);
+    }
+  }
+
+  /** Ends an isolate. What is still in flight fails with `error`. */
+  async stop(
+    isolate: SupervisedIsolate,
+    error = new AtollError('PLUGIN_NOT_ACTIVE', 'The plugin was stopped.'),
+  ): Promise<void> {
+    isolate.ended = true;
+    await this.#remove(isolate, error);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#heartbeat);
+    for (const isolate of this.#isolates.values()) {
+      isolate.ended = true;
+      isolate.client.close(new AtollError('SHUTTING_DOWN'));
+    }
+    await this.#pool.close();
+    this.#deadlines.dispose();
+  }
+
+  #register(spec: IsolateSpec, cell: CellProcess): SupervisedIsolate {
+    const id = this.#nextIsolate++;
+    const client = new IsolateClient({
+      ...spec,
+      isolate: id,
+      deadlines: this.#deadlines,
+      send: (frame) => cell.send(frame),
+      onSyscall: (syscall) => spec.onSyscall(syscall, isolate),
+      onMissed: () => void this.#examine(isolate),
+    });
+    const isolate: SupervisedIsolate = { client, cell, spec, report: undefined, ended: false };
+    this.#isolates.set(id, isolate);
+    cell.clients.set(id, client);
+    return isolate;
+  }
+
+  /** Fails what is in flight, then disposes; a cell in which that does not work is given up. */
+  async #remove(isolate: SupervisedIsolate, error: AtollError): Promise<void> {
+    const id = isolate.client.options.isolate;
+    isolate.client.close(error);
+    if (!this.#isolates.delete(id) || isolate.cell.exited) return;
+    try {
+      await isolate.cell.command({ m: 'dispose', isolate: id }, this.options.graceMs);
+      isolate.cell.clients.delete(id);
+      this.#pool.release(isolate.cell);
+    } catch {
+      isolate.cell.clients.delete(id);
+      this.#condemn(isolate.cell, `${isolate.spec.name} could not be stopped`);
+    }
+  }
+
+  /** A deadline was missed or a run is too long: an isolate that still runs the same code after the grace time is ended. */
+  async #examine(isolate: SupervisedIsolate): Promise<void> {
+    const id = isolate.client.options.isolate;
+    if (isolate.ended || this.#examining.has(id)) return;
+    this.#examining.add(id);
+    try {
+      const first = await this.#reportOf(isolate);
+      if (isolate.ended || first === undefined || first.busyMs === 0) return;
+      await new Promise((resolve) => setTimeout(resolve, this.options.graceMs));
+      const second = await this.#reportOf(isolate);
+      if (isolate.ended || second === undefined || second.run !== first.run || second.busyMs === 0) return;
+      await this.#end(isolate, {
+        why: 'timeout',
+        message: 'The plugin ran for too long without a break.',
+        culprit: 'yes',
+      });
+    } finally {
+      this.#examining.delete(id);
+    }
+  }
+
+  async #reportOf(isolate: SupervisedIsolate): Promise<IsolateReport | undefined> {
+    try {
+      const reply = await isolate.cell.ping(Math.max(this.options.graceMs * 2, MIN_PING_MS));
+      return reply.isolates.find((report) => report.isolate === isolate.client.options.isolate);
+    } catch {
+      // The cell itself does not answer: which of its isolates is at fault can't be told.
+      isolate.cell.kill();
+      return undefined;
+    }
+  }
+
+  async #end(isolate: SupervisedIsolate, fate: IsolateFate): Promise<void> {
+    if (isolate.ended) return;
+    isolate.ended = true;
+    const removed = this.#remove(isolate, new AtollError(CODE_OF[fate.why], fate.message));
+    isolate.spec.onEnd(fate);
+    await removed;
+  }
+
+  async #onIsolateEnded(event: IsolateEnded): Promise<void> {
+    const isolate = this.#isolates.get(event.isolate);
+    if (!isolate) return;
+    await this.#end(isolate, { why: event.why, message: event.message, culprit: 'yes' });
+  }
+
+  /** Gives a cell up: no new isolates, its inhabitants move, and what they have in flight gets a moment to finish. */
+  #condemn(cell: CellProcess, why: string): void {
+    if (cell.condemned || cell.exited) return;
+    this.options.log('warn', 'giving up a cell', { pid: cell.pid, why });
+    cell.condemned = true;
+    this.#pool.retire(cell);
+    const inhabitants = [...this.#isolates.values()].filter((isolate) => isolate.cell === cell && !isolate.ended);
+    for (const isolate of inhabitants) isolate.spec.onEvict();
+    setTimeout(() => cell.kill(), inhabitants.length === 0 ? 0 : EVICTION_MS);
+  }
+
+  #onCellExit(cell: CellProcess, how: string): void {
+    this.#misses.delete(cell);
+    this.#pool.retire(cell);
+    const inhabitants = [...this.#isolates.values()].filter((isolate) => isolate.cell === cell);
+    // Alone in its cell, or the only one that was at work: it is the culprit. Else any of those at work may be.
+    const atWork = inhabitants.filter((isolate) => isolate.client.inFlight > 0 || (isolate.report?.busyMs ?? 0) > 0);
+    const suspects = atWork.length > 0 ? atWork : inhabitants;
+    for (const isolate of inhabitants) {
+      const suspected = suspects.includes(isolate) && !cell.condemned;
+      const culprit = suspected ? (suspects.length === 1 ? 'yes' : 'unknown') : 'no';
+      void this.#end(isolate, { why: 'crashed', message: `Its sandbox process ended (${how}).`, culprit });
+    }
+  }
+
+  #beat(): void {
+    for (const cell of this.#pool.cells) {
+      const limit = this.#rssLimit(cell);
+      const rss = cell.rssBytes() ?? 0;
+      if (rss > limit) {
+        this.options.log('error', 'a cell uses too much memory', { pid: cell.pid, rss, limit });
+        cell.kill();
+      } else void this.#ping(cell);
+    }
+  }
+
+  #rssLimit(cell: CellProcess): number {
+    let allowed = this.options.cellBaseMb;
+    // The engine may hand a heap up to three times its limit before it ends it (see the README of this folder).
+    for (const client of cell.clients.values())
+      allowed += (this.#isolates.get(client.options.isolate)?.spec.memoryMb ?? 0) * 3;
+    return allowed * 1_048_576;
+  }
+
+  async #ping(cell: CellProcess): Promise<void> {
+    const missed = this.#misses.get(cell) ?? 0;
+    if (missed > 0) {
+      this.#misses.set(cell, missed + 1);
+      if (missed + 1 > this.options.heartbeatMisses) cell.kill();
+      return;
+    }
+    this.#misses.set(cell, 1);
+    try {
+      this.#onReports(await cell.ping(this.options.heartbeatMs * (this.options.heartbeatMisses + 1)));
+      this.#misses.delete(cell);
+    } catch {
+      // Counted above, or the cell is gone.
+    }
+  }
+
+  #onReports(reply: PingReply): void {
+    for (const report of reply.isolates) {
+      const isolate = this.#isolates.get(report.isolate);
+      if (!isolate) continue;
+      isolate.report = report;
+      // Also what no call waits for, a timer say, may not run longer than a call may.
+      if (report.busyMs > isolate.spec.timeoutMs + this.options.graceMs) void this.#examine(isolate);
+    }
+  }
+}
+
+function toStartError(error: unknown): AtollError {
+  if (!(error instanceof AtollError))
+    return new AtollError('PLUGIN_START_FAILED', error instanceof Error ? error.message : String(error));
+  if (error.code !== 'DEADLINE_EXCEEDED') return error;
+  return new AtollError('PLUGIN_START_FAILED', 'Its top-level code did not finish in time.');
+}

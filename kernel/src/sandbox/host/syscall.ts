@@ -1,0 +1,137 @@
+import { AtollError, type Principal, toWireError } from '@atoll/plugin-sdk/contract';
+import type { Frame } from '../protocol/frame.js';
+import { BodyKind, FrameType } from '../protocol/frame-type.js';
+import type { SyscallMeta } from '../protocol/messages.js';
+import type { GuestCall } from './guest-call.js';
+import { HostStream } from './host-stream.js';
+import { OutgoingHostStream } from './outgoing-stream.js';
+
+/** What a syscall answers: nothing, a JSON value, or a head with a stream of chunks. */
+export interface SyscallReply {
+  value?: unknown;
+  /** JSON text that is sent as it is, instead of `value`. */
+  json?: Buffer | string;
+  head?: unknown;
+  stream?: AsyncIterable<Buffer | string>;
+}
+
+/** One call of a guest to the host, as the syscall table sees it. */
+export class Syscall {
+  readonly #controller = new AbortController();
+  request: HostStream | undefined;
+  response: OutgoingHostStream | undefined;
+  settled = false;
+
+  constructor(
+    readonly id: number,
+    readonly meta: SyscallMeta,
+    readonly body: Buffer | undefined,
+    /** The call that this one is made for, when it is known. */
+    readonly parent: GuestCall | undefined,
+    private readonly defaults: { timeoutMs: number; principal: Principal; traceparent: string },
+    private readonly transport: { send: (frame: Omit<Frame, 'isolate'>) => void; done: (syscall: Syscall) => void },
+  ) {
+    parent?.children.add(this);
+    if (meta.s) this.request = this.#openRequest();
+  }
+
+  get method(): string {
+    return this.meta.m;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Latest time for the answer, epoch ms: what is left of the outer call, or less when the guest asked for less. */
+  get deadline(): number {
+    const own =
+      typeof this.meta.d === 'number' && this.meta.d > 0 ? Date.now() + this.meta.d : Number.POSITIVE_INFINITY;
+    return Math.min(own, this.parent?.expires ?? Date.now() + this.defaults.timeoutMs);
+  }
+
+  get principal(): Principal {
+    return this.parent?.request.principal ?? this.defaults.principal;
+  }
+
+  get traceparent(): string {
+    return this.parent?.request.traceparent ?? this.defaults.traceparent;
+  }
+
+  answer(reply: SyscallReply): void {
+    if (this.settled) return;
+    const meta = reply.head === undefined ? '' : JSON.stringify(reply.head);
+    if (!reply.stream) {
+      this.#settle();
+      const body = reply.json ?? (reply.value === undefined ? undefined : JSON.stringify(reply.value));
+      this.transport.send({
+        type: FrameType.RESULT,
+        id: this.id,
+        kind: body === undefined ? BodyKind.NONE : BodyKind.TEXT,
+        meta,
+        body,
+      });
+      return;
+    }
+    this.transport.send({ type: FrameType.OPEN, id: this.id, kind: BodyKind.NONE, meta, body: undefined });
+    this.response = new OutgoingHostStream(
+      reply.stream,
+      (chunk) => this.#sendChunk(chunk),
+      (error) => this.#sendEnd(error),
+    );
+    void this.response.pump();
+  }
+
+  refuse(error: unknown): void {
+    if (this.settled) return;
+    const meta = JSON.stringify(toWireError(error));
+    if (this.response) return this.#sendEnd(error);
+    this.#settle();
+    this.transport.send({ type: FrameType.ERROR, id: this.id, kind: BodyKind.NONE, meta, body: undefined });
+  }
+
+  /** The guest, or the end of the outer call, gives this one up. */
+  cancel(error: AtollError = new AtollError('CANCELLED')): void {
+    if (this.settled) return;
+    this.refuse(error);
+    this.#controller.abort(error);
+  }
+
+  #sendChunk(chunk: Buffer | string): void {
+    const kind = typeof chunk === 'string' ? BodyKind.TEXT : BodyKind.BYTES;
+    this.transport.send({ type: FrameType.CHUNK, id: this.id, kind, meta: '', body: chunk });
+  }
+
+  #sendEnd(error?: unknown): void {
+    if (this.settled) return;
+    this.#settle();
+    const meta = error === undefined ? '' : JSON.stringify(toWireError(error));
+    this.transport.send({ type: FrameType.END, id: this.id, kind: BodyKind.NONE, meta, body: undefined });
+  }
+
+  #settle(): void {
+    this.settled = true;
+    this.response?.stop();
+    this.parent?.children.delete(this);
+    this.request?.fail(new AtollError('CANCELLED'));
+    this.transport.done(this);
+  }
+
+  #openRequest(): HostStream {
+    return new HostStream({
+      credit: (n) =>
+        this.transport.send({
+          type: FrameType.CREDIT,
+          id: this.id,
+          kind: BodyKind.NONE,
+          meta: `{"n":${n}}`,
+          body: undefined,
+        }),
+      waiting: () => {},
+      done: (cancelled) => {
+        if (cancelled)
+          this.transport.send({ type: FrameType.CANCEL, id: this.id, kind: BodyKind.NONE, meta: '', body: undefined });
+      },
+    });
+  }
+}

@@ -1,0 +1,72 @@
+import type { Duplex } from 'node:stream';
+import { encodeFrames, FrameDecoder } from './codec.js';
+import type { Frame } from './frame.js';
+
+/** Frames over a socket: batched into one write per turn of the event loop, in both directions. */
+export class FrameChannel {
+  readonly #decoder = new FrameDecoder();
+  #queue: Frame[] = [];
+  #scheduled = false;
+  #closed = false;
+
+  constructor(
+    private readonly socket: Duplex,
+    private readonly handlers: {
+      /** All frames of one read. */
+      onFrames: (frames: Frame[]) => void;
+      /** Called once, when the other side is gone or sent something malformed. */
+      onClose: (error?: Error) => void;
+    },
+  ) {
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('error', (error) => this.#close(error));
+    socket.on('close', () => this.#close());
+  }
+
+  send(frame: Frame): void {
+    if (this.#closed) return;
+    this.#queue.push(frame);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // setImmediate, not a microtask: everything that this turn's sockets bring shares one write.
+    setImmediate(this.#flush);
+  }
+
+  /** Bytes that the other side has not taken yet. */
+  get backlog(): number {
+    return this.socket.writableLength;
+  }
+
+  close(): void {
+    this.#close();
+    this.socket.destroy();
+  }
+
+  readonly #flush = () => {
+    this.#scheduled = false;
+    if (this.#closed || this.#queue.length === 0) return;
+    const frames = this.#queue;
+    this.#queue = [];
+    this.socket.write(encodeFrames(frames));
+  };
+
+  #read(chunk: Buffer): void {
+    if (this.#closed) return;
+    let frames: Frame[];
+    try {
+      frames = this.#decoder.push(chunk);
+    } catch (error) {
+      this.#close(error as Error);
+      this.socket.destroy();
+      return;
+    }
+    if (frames.length > 0) this.handlers.onFrames(frames);
+  }
+
+  #close(error?: Error): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#queue = [];
+    this.handlers.onClose(error);
+  }
+}

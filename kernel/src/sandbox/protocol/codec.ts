@@ -1,0 +1,95 @@
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { Frame } from './frame.js';
+import { BodyKind, type BodyKindValue, MAX_BODY_BYTES } from './frame-type.js';
+
+/*
+ * Wire layout, little-endian, lengths in bytes:
+ *   u32 length of what follows | u8 type | u8 body kind | u16 0 | u32 isolate | u32 id | u32 meta length | meta | body
+ */
+const HEADER = 20;
+const MAX_META_BYTES = 4_194_304;
+
+/** Encodes frames into one buffer, so that a tick's frames cost one write. */
+export function encodeFrames(frames: readonly Frame[]): Buffer {
+  let total = 0;
+  for (const frame of frames) total += HEADER + upperBound(frame.meta) + upperBound(frame.body);
+  const out = Buffer.allocUnsafe(total);
+  let at = 0;
+  for (const frame of frames) at = encodeInto(out, at, frame);
+  return out.subarray(0, at);
+}
+
+/** Bytes that the text can take at most: cheaper than measuring it before writing. */
+function upperBound(value: Buffer | string | undefined): number {
+  if (value === undefined) return 0;
+  return typeof value === 'string' ? value.length * 3 : value.length;
+}
+
+function encodeInto(out: Buffer, start: number, frame: Frame): number {
+  let at = start + HEADER;
+  const metaLength = frame.meta === '' ? 0 : out.write(frame.meta, at);
+  at += metaLength;
+  if (typeof frame.body === 'string') at += out.write(frame.body, at);
+  else if (frame.body !== undefined) at += frame.body.copy(out, at);
+  out.writeUInt32LE(at - start - 4, start);
+  out[start + 4] = frame.type;
+  out[start + 5] = frame.kind;
+  out.writeUInt16LE(0, start + 6);
+  out.writeUInt32LE(frame.isolate, start + 8);
+  out.writeUInt32LE(frame.id, start + 12);
+  out.writeUInt32LE(metaLength, start + 16);
+  return at;
+}
+
+/** Cuts a byte stream into frames. Throws PROTOCOL_ERROR on anything malformed; the stream is then of no further use. */
+export class FrameDecoder {
+  #pending: Buffer[] = [];
+  #size = 0;
+  #needed = 4;
+
+  push(chunk: Buffer): Frame[] {
+    this.#pending.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size < this.#needed) return [];
+    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending, this.#size);
+    const frames: Frame[] = [];
+    let at = 0;
+    this.#needed = 4;
+    while (bytes.length - at >= 4) {
+      const end = at + 4 + frameLength(bytes, at);
+      if (bytes.length < end) {
+        this.#needed = end - at;
+        break;
+      }
+      frames.push(decodeFrame(bytes, at, end));
+      at = end;
+    }
+    const rest = at === 0 ? bytes : bytes.subarray(at);
+    this.#pending = rest.length === 0 ? [] : [rest];
+    this.#size = rest.length;
+    return frames;
+  }
+}
+
+function frameLength(bytes: Buffer, at: number): number {
+  const length = bytes.readUInt32LE(at);
+  if (length < HEADER - 4 || length > HEADER + MAX_META_BYTES + MAX_BODY_BYTES) {
+    throw new AtollError('PROTOCOL_ERROR', `A frame claims ${length} bytes.`);
+  }
+  return length;
+}
+
+function decodeFrame(bytes: Buffer, at: number, end: number): Frame {
+  const metaLength = bytes.readUInt32LE(at + 16);
+  const bodyAt = at + HEADER + metaLength;
+  const kind = bytes[at + 5]!;
+  if (bodyAt > end || kind > BodyKind.BYTES) throw new AtollError('PROTOCOL_ERROR', 'A frame has wrong lengths.');
+  return {
+    type: bytes[at + 4]!,
+    isolate: bytes.readUInt32LE(at + 8),
+    id: bytes.readUInt32LE(at + 12),
+    kind: kind as BodyKindValue,
+    meta: metaLength === 0 ? '' : bytes.toString('utf8', at + HEADER, bodyAt),
+    body: kind === BodyKind.NONE ? undefined : bytes.subarray(bodyAt, end),
+  };
+}

@@ -1,0 +1,78 @@
+import type { Principal } from '@atoll/plugin-sdk';
+
+/*
+ * The `meta` of frames, by method. Names are short because they are written and read for every call.
+ * What a guest sends is checked by the syscall table; what the kernel sends is trusted by the guest.
+ */
+
+/** Of every CALL from the kernel into a guest. */
+export interface KernelCallMeta {
+  /** Method: setup, http, channel, event, service, health or stop. */
+  m: string;
+  /** Time left, in ms. */
+  d: number;
+  /** W3C traceparent. */
+  t: string;
+  /** Principal. */
+  p?: Principal;
+  /** A request stream follows. */
+  s?: 1;
+}
+
+export interface HttpCallMeta extends KernelCallMeta {
+  /** Index of the route in the order of registration. */
+  i: number;
+  /** HTTP method. */
+  v: string;
+  /** Path and query as the client sent them. */
+  u: string;
+  a: Record<string, unknown>;
+  q: Record<string, unknown>;
+  h: Record<string, string>;
+}
+
+/** Head of an HTTP answer; without one it is 200 and JSON. */
+export interface HttpReplyMeta {
+  /** Status. */
+  s: number;
+  h: [string, string][];
+}
+
+export interface IndexedCallMeta extends KernelCallMeta {
+  /** Index of the listener, channel or service in the order of registration. */
+  i: number;
+}
+
+export interface ServiceCallMeta extends IndexedCallMeta {
+  /** Method of the service. */
+  n: string;
+  /** Plugin id of the caller. */
+  f: string;
+}
+
+export interface SetupMeta extends KernelCallMeta {
+  plugin: { id: string; version: string };
+  config: Record<string, unknown>;
+}
+
+/** Of every CALL from a guest: a syscall. Its input is the JSON body, except where a method says otherwise. */
+export interface SyscallMeta {
+  m: string;
+  /** Id of the call into the guest that this one is made for: it inherits its deadline, trace and principal. */
+  c?: number;
+  /** Wanted time in ms; never more than what is left. */
+  d?: number;
+  /** A request stream follows. */
+  s?: 1;
+  /** The input, for calls whose body is something else. */
+  a?: unknown;
+}
+
+/** Of END when a stream broke, and the whole meta of ERROR. */
+export interface ErrorMeta {
+  code: string;
+  message: string;
+  extras?: Record<string, unknown>;
+  /** Guest stack, for the log only; untrusted. */
+  stack?: string;
+}

@@ -1,0 +1,188 @@
+import { Type } from 'typebox';
+import type { EventBus } from '../events/index.js';
+import type { PluginFetch, SecretSource } from '../net/index.js';
+
+import type { PluginInstance } from '../plugins/instance.js';
+import type { ServiceRegistry } from '../plugins/service-registry.js';
+import { type SyscallRow, syscallRow } from './table.js';
+import { topicGranted } from './topic-permission.js';
+
+const Index = Type.Integer({ minimum: 0, maximum: 10_000 });
+const Schema = Type.Optional(Type.Record(Type.String(), Type.Unknown()));
+const TimeoutMs = Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600_000 }));
+const Topic = Type.String({ minLength: 1, maxLength: 200, pattern: '^[A-Za-z0-9_*-]+(\\.[A-Za-z0-9_*-]+)*$' });
+const ServiceName = Type.String({ minLength: 1, maxLength: 100 });
+
+export interface RowDeps {
+  events: EventBus;
+  net: PluginFetch;
+  secrets: SecretSource;
+  services: ServiceRegistry;
+}
+
+/** The syscall table's rows, by capability. Default is deny: what is not listed, or not permitted, is refused. */
+export function createRows(deps: RowDeps): SyscallRow<PluginInstance>[] {
+  return [...registrationRows(deps), ...eventRows(deps), ...serviceRows(deps), netRow(deps), secretRow(deps)];
+}
+
+const Route = Type.Object({
+  method: Type.Union(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => Type.Literal(method))),
+  path: Type.String({ minLength: 1, maxLength: 500 }),
+  schemas: Type.Optional(
+    Type.Object({ params: Schema, query: Schema, headers: Schema, body: Schema, response: Schema }),
+  ),
+  maxBodyBytes: Type.Optional(Type.Integer({ minimum: 0, maximum: 16_777_216 })),
+  timeoutMs: TimeoutMs,
+  summary: Type.Optional(Type.String({ maxLength: 500 })),
+  description: Type.Optional(Type.String({ maxLength: 10_000 })),
+  tags: Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { maxItems: 20 })),
+});
+
+function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
+  return [
+    syscallRow({
+      name: 'http.route',
+      input: Type.Object({ index: Index, registration: Route }),
+      denied: (manifest) =>
+        manifest.mounts.length > 0 ? undefined : 'The manifest has no `mounts`, so the plugin can have no routes.',
+      handle: (plugin: PluginInstance, { index, registration }) => {
+        plugin.registerRoute(index, registration as Parameters<PluginInstance['registerRoute']>[1]);
+        return {};
+      },
+    }),
+    syscallRow({
+      name: 'ws.channel',
+      input: Type.Object({
+        index: Index,
+        registration: Type.Object({ name: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,99}$' }), input: Schema }),
+      }),
+      handle: (plugin: PluginInstance, { index, registration }) => {
+        plugin.registerChannel(index, registration);
+        return {};
+      },
+    }),
+    syscallRow({
+      name: 'events.subscribe',
+      input: Type.Object({ index: Index, topic: Topic }),
+      denied: ({ permissions }, { topic }) =>
+        topicGranted(topic, permissions.events?.subscribe)
+          ? undefined
+          : `"${topic}" is not in \`permissions.events.subscribe\`.`,
+      handle: (plugin: PluginInstance, { index, topic }) => {
+        plugin.registerListener(index, topic, events);
+        return {};
+      },
+    }),
+  ];
+}
+
+function eventRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
+  return [
+    syscallRow({
+      name: 'events.publish',
+      input: Type.Object({ topic: Topic, data: Type.Unknown() }),
+      denied: ({ permissions }, { topic }) => {
+        if (topic.includes('*')) return 'An event needs a topic without wildcards.';
+        return topicGranted(topic, permissions.events?.publish)
+          ? undefined
+          : `"${topic}" is not in \`permissions.events.publish\`.`;
+      },
+      handle: (plugin: PluginInstance, { topic, data }, syscall) => {
+        events.emit(topic, data, { source: `/plugins/${plugin.id}`, traceparent: syscall.traceparent });
+        return {};
+      },
+    }),
+  ];
+}
+
+function serviceRows({ services }: RowDeps): SyscallRow<PluginInstance>[] {
+  const Method = Type.Object({
+    input: Schema,
+    output: Schema,
+    stream: Type.Optional(Type.Boolean()),
+    chunk: Schema,
+    timeoutMs: TimeoutMs,
+  });
+  return [
+    syscallRow({
+      name: 'services.provide',
+      input: Type.Object({
+        index: Index,
+        registration: Type.Object({
+          name: ServiceName,
+          version: Type.String({ maxLength: 50 }),
+          methods: Type.Record(Type.String(), Method),
+        }),
+      }),
+      denied: ({ provides }, { registration: { name, version } }) => {
+        if (!Object.hasOwn(provides, name)) return `The manifest does not list "${name}" under \`provides\`.`;
+        return provides[name] === version
+          ? undefined
+          : `The manifest provides "${name}" ${provides[name]}, the code ${version}.`;
+      },
+      handle: (plugin: PluginInstance, { index, registration }) => {
+        services.register(plugin, index, registration);
+        return {};
+      },
+    }),
+    syscallRow({
+      name: 'services.providers',
+      input: Type.Object({ name: ServiceName }),
+      denied: (manifest, { name }) =>
+        Object.hasOwn(manifest.consumes, name) ? undefined : `The manifest does not list "${name}" under \`consumes\`.`,
+      handle: (plugin: PluginInstance, { name }) => ({ value: services.providersFor(plugin.manifest, name) }),
+    }),
+    syscallRow({
+      name: 'services.call',
+      input: Type.Object({
+        service: ServiceName,
+        provider: Type.Optional(Type.String()),
+        method: Type.String({ maxLength: 100 }),
+        input: Type.Optional(Type.Unknown()),
+      }),
+      denied: (manifest, { service }) =>
+        Object.hasOwn(manifest.consumes, service)
+          ? undefined
+          : `The manifest does not list "${service}" under \`consumes\`.`,
+      handle: (plugin: PluginInstance, request, syscall) => services.call(plugin.manifest, request, syscall),
+    }),
+  ];
+}
+
+const FetchHead = Type.Object({
+  url: Type.String({ maxLength: 65_536 }),
+  method: Type.String({ maxLength: 40 }),
+  headers: Type.Array(Type.Tuple([Type.String(), Type.String()]), { maxItems: 500 }),
+  redirect: Type.Union([Type.Literal('follow'), Type.Literal('error'), Type.Literal('manual')]),
+});
+
+function netRow({ net }: RowDeps): SyscallRow<PluginInstance> {
+  return syscallRow({
+    name: 'net.fetch',
+    input: FetchHead,
+    inputFrom: 'head',
+    handle: async (plugin: PluginInstance, head, syscall) => {
+      const body = syscall.request ?? syscall.body;
+      const secretNames = plugin.manifest.permissions.secrets ?? [];
+      const reply = await net.fetch({
+        plugin: plugin.id,
+        grants: plugin.grants,
+        secretNames: [...secretNames],
+        head: { ...head, redirect: head.redirect as 'follow' | 'error' | 'manual' },
+        ...(body && { body }),
+        signal: syscall.signal,
+      });
+      return { head: reply.head, ...(reply.body && { stream: reply.body }) };
+    },
+  });
+}
+
+function secretRow({ secrets }: RowDeps): SyscallRow<PluginInstance> {
+  return syscallRow({
+    name: 'secrets.has',
+    input: Type.Object({ name: Type.String({ maxLength: 200 }) }),
+    denied: ({ permissions }, { name }) =>
+      (permissions.secrets ?? []).includes(name) ? undefined : `"${name}" is not in \`permissions.secrets\`.`,
+    handle: (_: PluginInstance, { name }) => ({ value: secrets.get(name) !== undefined }),
+  });
+}

@@ -1,0 +1,98 @@
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { PluginManifest } from '@atoll/registry';
+import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { Syscall, SyscallReply } from '../sandbox/host/syscall.js';
+
+/** Who makes a syscall: the running instance, as far as the capabilities need to know it. */
+export interface SyscallOwner {
+  readonly manifest: PluginManifest;
+  /** Registers something that is undone when the instance stops. */
+  addEffect(effect: OwnedEffect): void;
+}
+
+export interface OwnedEffect {
+  kind: 'route' | 'listener' | 'service' | 'channel';
+  label: string;
+  /** Makes it visible to the outside; called when the instance becomes the active one. */
+  activate?: () => void;
+  undo: () => void;
+}
+
+/** One host capability. What has no row does not exist for a plugin. */
+export interface SyscallRow<Owner extends SyscallOwner = SyscallOwner> {
+  name: string;
+  /** Of the manifest's permissions; says what is missing, or undefined when the plugin may. */
+  denied?: (manifest: PluginManifest, input: unknown) => string | undefined;
+  /** Where the input is: the JSON body, or the head of a call whose body is bytes. */
+  inputFrom: 'body' | 'head';
+  check: (input: unknown) => string | undefined;
+  handle: (owner: Owner, input: never, syscall: Syscall) => Promise<SyscallReply> | SyscallReply;
+}
+
+/** Declares a row; its handler is typed by its input schema. */
+export function syscallRow<Owner extends SyscallOwner, S extends TSchema>(row: {
+  name: string;
+  input: S;
+  inputFrom?: 'body' | 'head';
+  denied?: (manifest: PluginManifest, input: Static<S>) => string | undefined;
+  handle: (owner: Owner, input: Static<S>, syscall: Syscall) => Promise<SyscallReply> | SyscallReply;
+}): SyscallRow<Owner> {
+  const compiled = Compile(row.input);
+  return {
+    name: row.name,
+    inputFrom: row.inputFrom ?? 'body',
+    check: (input) => {
+      if (compiled.Check(input)) return undefined;
+      const first = [...compiled.Errors(input)][0];
+      return `${first?.instancePath || 'the input'} ${first?.message ?? 'is wrong'}`;
+    },
+    ...(row.denied && { denied: row.denied as NonNullable<SyscallRow['denied']> }),
+    handle: row.handle as SyscallRow<Owner>['handle'],
+  };
+}
+
+/** All host capabilities. The only way from a guest to the kernel. */
+export class SyscallTable<Owner extends SyscallOwner> {
+  readonly #rows = new Map<string, SyscallRow<Owner>>();
+
+  constructor(rows: readonly SyscallRow<Owner>[]) {
+    for (const row of rows) this.#rows.set(row.name, row);
+  }
+
+  get names(): string[] {
+    return [...this.#rows.keys()];
+  }
+
+  /** Answers the call, whatever happens. */
+  async dispatch(owner: Owner, syscall: Syscall): Promise<void> {
+    try {
+      syscall.answer(await this.#run(owner, syscall));
+    } catch (error) {
+      syscall.refuse(
+        error instanceof AtollError ? error : new AtollError('INTERNAL', 'The host failed.', {}, { cause: error }),
+      );
+    }
+  }
+
+  #run(owner: Owner, syscall: Syscall): Promise<SyscallReply> | SyscallReply {
+    const row = this.#rows.get(syscall.method);
+    if (!row)
+      throw new AtollError('UNKNOWN_CAPABILITY', `There is no host capability "${syscall.method.slice(0, 100)}".`);
+    const input = row.inputFrom === 'head' ? syscall.meta.a : parseBody(syscall.body);
+    const problem = row.check(input);
+    if (problem) throw new AtollError('VALIDATION_FAILED', `${row.name}: ${problem}.`);
+    const missing = row.denied?.(owner.manifest, input);
+    if (missing) throw new AtollError('PERMISSION_DENIED', missing);
+    return row.handle(owner, input as never, syscall);
+  }
+}
+
+function parseBody(body: Buffer | undefined): unknown {
+  if (!body || body.length === 0) return undefined;
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new AtollError('VALIDATION_FAILED', 'The input is not JSON.');
+  }
+}

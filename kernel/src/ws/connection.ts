@@ -1,0 +1,184 @@
+import { AtollError, type CloudEvent, type Principal } from '@atoll/plugin-sdk/contract';
+import type { WebSocket } from 'ws';
+import { authorize } from '../auth/index.js';
+import type { Config } from '../config/index.js';
+import { problemOf } from '../http/index.js';
+import type { ChannelCall, PluginHost } from '../plugins/types.js';
+import type { Logger } from '../telemetry/logger.js';
+import { newTraceparent } from '../telemetry/trace.js';
+import { type ClientMessage, type MessageId, readMessage } from './messages.js';
+
+/** Where events come from; the event bus fits. */
+export interface EventSource {
+  subscribe(pattern: string, listener: (event: CloudEvent) => void): () => void;
+}
+
+export interface ConnectionDeps {
+  host: PluginHost;
+  events: EventSource;
+  limits: Config['ws'];
+  principal: Principal;
+  log: Logger;
+}
+
+/** Close codes beyond those of the protocol. */
+export const CLOSE = { GOING_AWAY: 1001, POLICY: 1008, INTERNAL: 1011, OVERLOADED: 1013 } as const;
+
+/** How often a stream looks whether its client has caught up, in ms. */
+const CATCH_UP_MS = 10;
+
+/** One client: its subscriptions, its calls, its budget of messages. */
+export class Connection {
+  readonly #subscriptions = new Map<string, () => void>();
+  readonly #calls = new Map<MessageId, AbortController>();
+  #budget: number;
+  #budgetSince = Date.now();
+
+  constructor(
+    private readonly socket: WebSocket,
+    private readonly deps: ConnectionDeps,
+  ) {
+    this.#budget = deps.limits.messagesPerSecond;
+    socket.on('message', (data, binary) => this.#onMessage(data.toString(), binary));
+    socket.on('close', () => this.#release());
+    socket.on('error', () => this.#release());
+  }
+
+  #onMessage(text: string, binary: boolean): void {
+    // What arrives between our close and the client's is not for anyone.
+    if (this.socket.readyState !== this.socket.OPEN) return;
+    if (!this.#withinBudget()) return this.socket.close(CLOSE.POLICY, 'too many messages');
+    if (binary) return this.socket.close(1003, 'send text');
+    const { id, message, error } = readMessage(text);
+    if (!message) return this.#sendError(id, error!);
+    try {
+      this.#handle(message);
+    } catch (thrown) {
+      this.#sendError(message.id, thrown);
+      if (!(thrown instanceof AtollError)) this.socket.close(CLOSE.INTERNAL, 'INTERNAL');
+    }
+  }
+
+  #withinBudget(): boolean {
+    const now = Date.now();
+    if (now - this.#budgetSince >= 1_000) {
+      this.#budgetSince = now;
+      this.#budget = this.deps.limits.messagesPerSecond;
+    }
+    return this.#budget-- > 0;
+  }
+
+  #handle(message: ClientMessage): void {
+    switch (message.type) {
+      case 'ping':
+        return this.#send({ id: message.id, type: 'pong' });
+      case 'subscribe':
+        for (const topic of message.topics) this.#subscribe(topic);
+        return this.#send({ id: message.id, type: 'result', data: { topics: [...this.#subscriptions.keys()] } });
+      case 'unsubscribe':
+        for (const topic of message.topics) {
+          this.#subscriptions.get(topic)?.();
+          this.#subscriptions.delete(topic);
+        }
+        return this.#send({ id: message.id, type: 'result', data: { topics: [...this.#subscriptions.keys()] } });
+      case 'cancel':
+        this.#calls.get(message.target)?.abort(new AtollError('CANCELLED'));
+        return this.#send({ id: message.id, type: 'result', data: {} });
+      case 'call':
+        void this.#call(message.id, message.channel, message.data);
+    }
+  }
+
+  #subscribe(topic: string): void {
+    authorize(this.deps.principal, 'events.read');
+    if (this.#subscriptions.has(topic)) return;
+    const { maxSubscriptions } = this.deps.limits;
+    if (this.#subscriptions.size >= maxSubscriptions)
+      throw new AtollError('TOO_MANY_REQUESTS', `At most ${maxSubscriptions} subscriptions.`);
+    this.#subscriptions.set(
+      topic,
+      this.deps.events.subscribe(topic, (event) => this.#onEvent(topic, event)),
+    );
+  }
+
+  #onEvent(topic: string, event: CloudEvent): void {
+    // A client that does not read its events must not make the server keep them.
+    if (this.socket.bufferedAmount <= this.deps.limits.maxBufferedBytes)
+      return this.#send({ type: 'event', topic, event });
+    this.socket.close(CLOSE.OVERLOADED, 'too far behind');
+    this.#release();
+  }
+
+  async #call(id: MessageId, channel: string, data: unknown): Promise<void> {
+    try {
+      if (this.#calls.has(id)) throw new AtollError('CONFLICT', `A call with the id ${id} is still running.`);
+      const { maxCallsInFlight } = this.deps.limits;
+      if (this.#calls.size >= maxCallsInFlight)
+        throw new AtollError('TOO_MANY_REQUESTS', `At most ${maxCallsInFlight} calls at once.`);
+    } catch (error) {
+      return this.#sendError(id, error);
+    }
+    const controller = new AbortController();
+    this.#calls.set(id, controller);
+    try {
+      const principal = authorize(this.deps.principal, 'plugins.call');
+      const { signal } = controller;
+      const result = await this.#ask({ channel, data, principal, traceparent: newTraceparent(), signal });
+      if (isStream(result)) await this.#sendStream(id, result, signal);
+      else this.#sendAnswer({ id, type: 'result', data: result ?? null });
+    } catch (error) {
+      this.#sendError(id, error);
+    } finally {
+      this.#calls.delete(id);
+    }
+  }
+
+  async #ask(call: ChannelCall): Promise<unknown> {
+    try {
+      return await this.deps.host.callChannel(call);
+    } catch (error) {
+      if (error instanceof RangeError) throw new AtollError('VALIDATION_FAILED', 'The data is nested too deeply.');
+      throw error;
+    }
+  }
+
+  async #sendStream(id: MessageId, stream: AsyncIterable<unknown>, signal: AbortSignal): Promise<void> {
+    for await (const chunk of stream) {
+      this.#sendAnswer({ id, type: 'chunk', data: chunk });
+      while (this.socket.bufferedAmount > this.deps.limits.maxBufferedBytes && !signal.aborted)
+        await new Promise((resolve) => setTimeout(resolve, CATCH_UP_MS));
+      if (signal.aborted) throw signal.reason;
+    }
+    this.#send({ id, type: 'end' });
+  }
+
+  #sendError(id: MessageId | undefined, thrown: unknown): void {
+    const planned = thrown instanceof AtollError;
+    if (!planned) this.deps.log.error({ err: thrown }, 'a websocket message failed');
+    const error = planned ? thrown : new AtollError('INTERNAL', 'Something went wrong in the kernel.');
+    this.#send({ ...(id !== undefined && { id }), type: 'error', error: problemOf(error) });
+  }
+
+  /** An answer comes from a plugin: it may be nested too deeply to be written. */
+  #sendAnswer(message: object): void {
+    try {
+      this.#send(message);
+    } catch {
+      throw new AtollError('PLUGIN_BAD_RESPONSE', 'The answer is nested too deeply to be sent.');
+    }
+  }
+
+  #send(message: object): void {
+    if (this.socket.readyState === this.socket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  #release(): void {
+    for (const unsubscribe of this.#subscriptions.values()) unsubscribe();
+    this.#subscriptions.clear();
+    for (const controller of this.#calls.values()) controller.abort(new AtollError('CANCELLED'));
+  }
+}
+
+function isStream(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}

@@ -1,0 +1,2 @@
+export type { EventSource } from './connection.js';
+export { WsGateway } from './gateway.js';

@@ -1,0 +1,81 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { CliError, EXIT, exitCodeOf, hintOf } from './errors.js';
+import { INSTALLATION } from './installation.js';
+
+export interface ServerOptions {
+  server?: string;
+  key?: string;
+}
+
+const TIMEOUT_MS = 60_000;
+
+function serverUrl({ server }: ServerOptions): string {
+  const { ATOLL_URL, ATOLL_HOST, ATOLL_PORT } = process.env;
+  const url = server ?? ATOLL_URL ?? `http://${ATOLL_HOST ?? '127.0.0.1'}:${ATOLL_PORT ?? '7070'}`;
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    const hint = 'Pass --server with an URL such as http://127.0.0.1:7070.';
+    throw new CliError(`"${url}" is no http(s) URL.`, EXIT.USAGE, { hint });
+  }
+  return url.replace(/\/+$/, '');
+}
+
+/** --key, ATOLL_ADMIN_KEY, or the root key's file in the data directory, here or in the installation. */
+function findKey({ key }: ServerOptions): string | undefined {
+  if (key ?? process.env.ATOLL_ADMIN_KEY) return key ?? process.env.ATOLL_ADMIN_KEY;
+  const dataDir = process.env.ATOLL_DATA_DIR ?? '.atoll';
+  const files = [path.resolve(dataDir, 'root.key'), path.resolve(INSTALLATION, dataDir, 'root.key')];
+  const file = files.find((candidate) => existsSync(candidate));
+  return file && readFileSync(file, 'utf8').trim();
+}
+
+/** One request to a running server. Throws a CliError that says what to do. */
+export async function request<T>(options: ServerOptions, method: string, target: string, body?: unknown): Promise<T> {
+  const url = serverUrl(options);
+  const key = findKey(options);
+  const response = await send(url, target, {
+    method,
+    headers: {
+      ...(key !== undefined && { authorization: `Bearer ${key}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const parsed = parse(url, response.status, await response.text());
+  if (response.ok) return parsed as T;
+  throw toError(response.status, parsed, key !== undefined);
+}
+
+async function send(url: string, target: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(`${url}${target}`, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  } catch (error) {
+    if (error instanceof Error && error.name === 'TimeoutError') {
+      throw new CliError(`The server at ${url} took longer than ${TIMEOUT_MS / 1000} s.`, EXIT.FAILURE);
+    }
+    const hint = 'Start one with `npm start`, or name another with --server.';
+    throw new CliError(`No server answers at ${url}.`, EXIT.UNREACHABLE, { hint });
+  }
+}
+
+function parse(url: string, status: number, text: string): unknown {
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    const hint = 'Name the address of Atoll with --server.';
+    throw new CliError(`What answers at ${url} is no Atoll server (status ${status}, no JSON).`, EXIT.UNREACHABLE, {
+      hint,
+    });
+  }
+}
+
+function toError(status: number, problem: unknown, hadKey: boolean): CliError {
+  const { detail, code } = (problem ?? {}) as { detail?: string; code?: string };
+  const noKey = status === 401 && !hadKey;
+  const hint = noKey
+    ? 'No API key was found: pass --key, set ATOLL_ADMIN_KEY, or run this where the data directory (.atoll) is.'
+    : code && hintOf(code);
+  const message = detail ?? `The server answered with status ${status}.`;
+  return new CliError(message, exitCodeOf(status), { ...(code && { code }), ...(hint && { hint }) });
+}

@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { listPluginFolders } from '@atoll/registry';
+import { CliError, EXIT } from './errors.js';
+import { INSTALLATION } from './installation.js';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Runs a server with these plugin folders and live reload, until it ends. Resolves with its exit code. */
+export async function runDev(folders: string[]): Promise<number> {
+  for (const folder of folders) await assertPlugins(folder);
+  const given = folders.map((folder) => path.resolve(folder)).filter((folder) => !isBuiltIn(folder));
+  const before = (process.env.ATOLL_PLUGIN_PATH ?? '').split(':').filter((part) => part !== '');
+  const env = {
+    ...process.env,
+    ATOLL_DEV: '1',
+    ATOLL_PLUGIN_PATH: [...given, ...before].join(':'),
+    // Not in a plugin's folder, should the command run there: every write to it would count as a change of the plugin.
+    ATOLL_DATA_DIR: process.env.ATOLL_DATA_DIR ?? path.join(INSTALLATION, '.atoll'),
+  };
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve('@atoll/kernel/main'))], {
+    stdio: 'inherit',
+    env,
+  });
+  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
+
+/** A manifest that is wrong from the start is better told before anything runs. */
+async function assertPlugins(folder: string): Promise<void> {
+  const hint = 'Name a folder whose package.json has an "atoll" field, or one that holds such folders.';
+  if (!existsSync(folder)) throw new CliError(`${path.resolve(folder)} does not exist.`, EXIT.FAILURE, { hint });
+  const { folders, problems } = await listPluginFolders(folder);
+  if (problems[0]) throw problems[0].error;
+  if (folders.length === 0) throw new CliError(`${path.resolve(folder)} holds no plugins.`, EXIT.FAILURE, { hint });
+}
+
+/** The server loads (and watches) the plugins of the installation anyhow. */
+function isBuiltIn(folder: string): boolean {
+  const plugins = path.join(INSTALLATION, 'plugins');
+  return folder === plugins || path.dirname(folder) === plugins;
+}

@@ -1,0 +1,13 @@
+/** A CloudEvents 1.0 envelope. `type` is the topic, for example `plugin.state.changed`. */
+export interface CloudEvent<T = unknown> {
+  specversion: '1.0';
+  id: string;
+  source: string;
+  type: string;
+  /** RFC 3339. */
+  time: string;
+  datacontenttype: 'application/json';
+  data: T;
+  /** W3C trace context, so that a listener's work joins the trace of what caused it. */
+  traceparent?: string;
+}

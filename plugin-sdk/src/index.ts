@@ -1,0 +1,6 @@
+export { type Static, Type } from 'typebox';
+export * from './capabilities.js';
+export * from './contract/index.js';
+export * from './http.js';
+export * from './plugin.js';
+export * from './services.js';

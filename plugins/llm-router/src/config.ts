@@ -1,0 +1,5 @@
+export interface Config {
+  defaultModel?: string;
+  defaultEmbeddingModel: string;
+  aliases: Record<string, string>;
+}

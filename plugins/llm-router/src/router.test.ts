@@ -1,0 +1,142 @@
+import { AtollError, definePlugin, type PluginDefinition } from '@atoll/plugin-sdk';
+import { type ChatChunk, llmProvider, type ModelInfo } from '@atoll/plugin-sdk/services/llm-provider';
+import { afterEach, describe, expect, it } from 'vitest';
+import { startPluginHost } from '../../../test/standins/plugin-host.js';
+import router from './index.js';
+import { nearest } from './models/names.js';
+
+/** A provider that answers with its own name. */
+function provider(
+  id: string,
+  models: ModelInfo[],
+  more: { chunks?: ChatChunk[]; listing?: () => Promise<never> } = {},
+) {
+  const definition = definePlugin(({ services }) => {
+    services.provide(llmProvider, {
+      models: async () => (more.listing ? more.listing() : { models }),
+      chat: ({ model }) => {
+        if (!models.some((one) => one.id === model)) throw new AtollError('MODEL_NOT_FOUND', `no ${model}`);
+        return { model, message: { role: 'assistant', content: `${id}:${model}` }, finishReason: 'stop' };
+      },
+      async *chatStream() {
+        yield* more.chunks ?? [];
+      },
+      embed: ({ model, input }) => ({ model, embeddings: input.map(() => [1, 0]) }),
+    });
+  });
+  return { id, definition: definition as PluginDefinition<never> };
+}
+
+let host: Awaited<ReturnType<typeof startPluginHost>> | undefined;
+afterEach(() => host?.stop());
+
+async function start(providers: ReturnType<typeof provider>[], config: Record<string, unknown> = {}) {
+  const defaults = { aliases: {}, defaultEmbeddingModel: 'builtin/lexical' };
+  host = await startPluginHost([
+    ...providers,
+    { id: 'llm-router', definition: router as never, config: { ...defaults, ...config } },
+  ]);
+  return host;
+}
+
+const builtin = provider('provider-builtin', [{ id: 'extractive', capabilities: ['chat'] }]);
+const local = provider('provider-local', [
+  { id: 'embedder', capabilities: ['embed'] },
+  { id: 'm:latest', capabilities: ['chat'] },
+  { id: 'org/both:x' },
+]);
+const remote = provider('remote', [{ id: 'org/both:x' }, { id: 'r' }]);
+const messages = [{ role: 'user', content: 'Hi' }];
+
+interface Reply {
+  message: { content: string };
+  model: string;
+}
+
+async function ask(config: Record<string, unknown>, model?: string): Promise<string> {
+  const { service } = await start([builtin, local, remote], config);
+  const reply = (await service('llm').chat!({ messages, ...(model && { model }) })) as Reply;
+  return reply.message.content;
+}
+
+describe('the llm service', () => {
+  it('needs no model: the first that is known to chat answers', async () => {
+    expect(await ask({})).toBe('provider-local:m:latest');
+  });
+
+  it('falls back on the built-in answerer', async () => {
+    const { service } = await start([builtin, provider('remote', [{ id: 'r' }])]);
+    expect(await service('llm').chat!({ messages })).toMatchObject({
+      model: 'builtin/extractive',
+      message: { role: 'assistant' },
+    });
+  });
+
+  it('follows defaultModel and aliases', async () => {
+    expect(await ask({ defaultModel: 'fast', aliases: { fast: 'remote/r' } })).toBe('remote:r');
+  });
+
+  it.each([
+    ['local/m:latest', 'provider-local:m:latest'],
+    ['provider-local/m:latest', 'provider-local:m:latest'],
+    ['remote/org/both:x', 'remote:org/both:x'],
+    ['m', 'provider-local:m:latest'],
+    ['r', 'remote:r'],
+  ])('finds %s', async (name, expected) => {
+    expect(await ask({}, name)).toBe(expected);
+  });
+
+  it.each([
+    ['org/both:x', /"local\/org\/both:x" or "remote\/org\/both:x"/],
+    ['remote/rr', /Did you mean "remote\/r"/],
+    ['__proto__', /does not exist/],
+    ['constructor', /does not exist/],
+  ])('says what is wrong with %s', async (name, expected) => {
+    await expect(ask({}, name)).rejects.toThrow(
+      expect.objectContaining({ code: 'MODEL_NOT_FOUND', message: expect.stringMatching(expected) as string }),
+    );
+  });
+});
+
+describe('the list of models', () => {
+  it('does without providers that fail', async () => {
+    const broken = provider('provider-broken', [], {
+      listing: () => Promise.reject(new AtollError('UPSTREAM_UNREACHABLE', 'down')),
+    });
+    const { url } = await start([broken, builtin]);
+    const list = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
+    expect(list.data.map(({ id }) => id)).toEqual(['builtin/extractive']);
+  });
+});
+
+describe('streams', () => {
+  async function read(chunks: ChatChunk[]) {
+    const { url } = await start([provider('p', [{ id: 'm' }], { chunks })]);
+    const body = JSON.stringify({ model: 'p/m', messages, stream: true });
+    const response = await fetch(`${url}/v1/chat/completions`, { method: 'POST', body });
+    return { status: response.status, text: await response.text() };
+  }
+
+  it('end with [DONE] when they finish', async () => {
+    const { text } = await read([{ content: 'a' }, { finishReason: 'stop' }]);
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
+  });
+
+  it.each([[[]], [[{ content: 'a' }]], [[{ content: 'a' }, { thinking: 'b' }]]])(
+    'end with an error when they do not: %j',
+    async (chunks) => {
+      const { text } = await read(chunks);
+      expect(text).not.toContain('[DONE]');
+      expect(text).toContain('"code":"UPSTREAM_BAD_ANSWER"');
+    },
+  );
+});
+
+describe('near names', () => {
+  it('are those with few letters changed, or that go on', () => {
+    const names = ['ollama/llama3.2:latest', 'ollama/qwen3:8b', 'openai/gpt-5'];
+    expect(nearest('ollama/lama3.2', names)).toEqual(['ollama/llama3.2:latest']);
+    expect(nearest('qwen3', names)).toEqual(['ollama/qwen3:8b']);
+    expect(nearest('something else', names)).toEqual([]);
+  });
+});

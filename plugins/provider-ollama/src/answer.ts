@@ -1,0 +1,126 @@
+import { AtollError } from '@atoll/plugin-sdk';
+import type {
+  ChatChunk,
+  ChatInput,
+  ChatOutput,
+  FinishReason,
+  TokenLogprob,
+  ToolCall,
+  Usage,
+} from '@atoll/plugin-sdk/services/llm-provider';
+import { badAnswer, reportedError } from './errors.js';
+
+/** One object of a native answer, as far as it can be trusted: any field may be missing. */
+export interface NativeAnswer {
+  error?: unknown;
+  message?: { content?: string; thinking?: string; tool_calls?: NativeCall[] };
+  done?: boolean;
+  done_reason?: string;
+  prompt_eval_count?: number;
+  eval_count?: number;
+  logprobs?: NativeLogprob[];
+}
+
+interface NativeCall {
+  id?: string;
+  function?: { name?: string; arguments?: unknown };
+}
+
+interface NativeLogprob {
+  token: string;
+  logprob: number;
+  bytes?: number[];
+  top_logprobs?: NativeLogprob[];
+}
+
+/** Reads the objects of one answer in their order and knows what must hold when it ends. */
+export class AnswerReader {
+  #calls = 0;
+  #said = false;
+  promptTokens = 0;
+
+  constructor(private readonly input: ChatInput) {}
+
+  /** The chunks of one object; throws what Ollama reports in mid-stream. */
+  read(answer: NativeAnswer): ChatChunk[] {
+    if (answer.error !== undefined) throw reportedError(String(answer.error), 200);
+    const { content, thinking, tool_calls = [] } = answer.message ?? {};
+    const chunk: ChatChunk = {};
+    if (thinking) chunk.thinking = thinking;
+    if (content) chunk.content = content;
+    if (tool_calls.length > 0) {
+      chunk.toolCalls = tool_calls.map((call) => ({ index: this.#calls, ...toCall(call, this.#calls++) }));
+    }
+    if (answer.logprobs?.length) chunk.logprobs = answer.logprobs.map(toLogprob);
+    const chunks = Object.keys(chunk).length > 0 ? [chunk] : [];
+    this.#said ||= chunks.length > 0;
+    return answer.done ? [...chunks, this.#finish(answer)] : chunks;
+  }
+
+  #finish(answer: NativeAnswer): ChatChunk {
+    const usage = usageOf(answer);
+    this.promptTokens = usage.promptTokens;
+    // The reason is left out when the model runner's connection closed; then the counters are missing as well.
+    if (!answer.done_reason && !this.#said && usage.totalTokens === 0)
+      throw badAnswer('ended its answer without a reason.');
+    this.#assertCalled();
+    return { finishReason: this.#reason(answer.done_reason), usage };
+  }
+
+  #reason(reason: string | undefined): FinishReason {
+    if (reason === 'length') return 'length';
+    return this.#calls > 0 ? 'tool_calls' : 'stop';
+  }
+
+  /** The second half of tool_choice, see `toolsFor`. */
+  #assertCalled(): void {
+    const { toolChoice } = this.input;
+    if (this.#calls > 0 || toolChoice === undefined || toolChoice === 'auto' || toolChoice === 'none') return;
+    const wanted = toolChoice === 'required' ? 'a tool' : `the tool "${toolChoice.name}"`;
+    throw new AtollError(
+      'UPSTREAM_BAD_ANSWER',
+      `The model "${this.input.model}" answered without calling ${wanted}, which tool_choice asked for.`,
+    );
+  }
+}
+
+/** The chunks of a whole answer as one. */
+export function collect(model: string, chunks: readonly ChatChunk[]): ChatOutput {
+  const join = (key: 'content' | 'thinking') => chunks.map((chunk) => chunk[key] ?? '').join('');
+  const toolCalls = chunks.flatMap((chunk) => chunk.toolCalls ?? []) as ({ index: number } & ToolCall)[];
+  const logprobs = chunks.flatMap((chunk) => chunk.logprobs ?? []);
+  const last = chunks.at(-1);
+  if (!last?.finishReason) throw badAnswer('broke off before the end of its answer.');
+  const thinking = join('thinking');
+  const calls = toolCalls.map(({ id, name, arguments: text }) => ({ id, name, arguments: text }));
+  return {
+    model,
+    message: {
+      role: 'assistant',
+      content: join('content'),
+      ...(thinking !== '' && { thinking }),
+      ...(calls.length > 0 && { toolCalls: calls }),
+    },
+    finishReason: last.finishReason,
+    ...(last.usage && { usage: last.usage }),
+    ...(logprobs.length > 0 && { logprobs }),
+  };
+}
+
+function toCall({ id, function: called }: NativeCall, index: number): ToolCall {
+  if (!called?.name) throw badAnswer('sent a tool call without a name.');
+  const { arguments: values = {} } = called;
+  const text = typeof values === 'string' ? values : JSON.stringify(values);
+  return { id: id || `call_${crypto.randomUUID().slice(0, 8)}${index}`, name: called.name, arguments: text };
+}
+
+/** Counters that are zero are left out by Ollama. */
+function usageOf({ prompt_eval_count = 0, eval_count = 0 }: NativeAnswer): Usage {
+  return { promptTokens: prompt_eval_count, completionTokens: eval_count, totalTokens: prompt_eval_count + eval_count };
+}
+
+const toToken = ({ token, logprob, bytes }: NativeLogprob) => ({ token, logprob, ...(bytes && { bytes }) });
+
+function toLogprob(native: NativeLogprob): TokenLogprob {
+  return { ...toToken(native), ...(native.top_logprobs && { top: native.top_logprobs.map(toToken) }) };
+}

@@ -1,0 +1,45 @@
+import { excerpt } from '@atoll/plugin-sdk/services/llm-provider';
+import { badAnswer } from './errors.js';
+
+/** No line of an honest server is longer. */
+const MAX_LINE = 8_388_608;
+
+/**
+ * Passes an NDJSON body on line by line, wherever it was cut, and fails on anything that is not a JSON object: the
+ * client library would skip such lines and so lose a part of the answer without a word. An unfinished last line fails,
+ * too.
+ */
+export class LineGuard implements Transformer<Uint8Array, Uint8Array> {
+  readonly #decoder = new TextDecoder();
+  readonly #encoder = new TextEncoder();
+  #rest = '';
+
+  transform(chunk: Uint8Array, controller: TransformStreamDefaultController<Uint8Array>): void {
+    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split('\n');
+    this.#rest = lines.pop() ?? '';
+    if (this.#rest.length > MAX_LINE) throw badAnswer('sent a line without end.');
+    this.#pass(lines, controller);
+  }
+
+  flush(controller: TransformStreamDefaultController<Uint8Array>): void {
+    this.#pass([this.#rest + this.#decoder.decode()], controller);
+  }
+
+  #pass(lines: string[], controller: TransformStreamDefaultController<Uint8Array>): void {
+    const whole = lines.map((line) => line.trim()).filter((line) => line !== '');
+    for (const line of whole) check(line);
+    if (whole.length > 0) controller.enqueue(this.#encoder.encode(`${whole.join('\n')}\n`));
+  }
+}
+
+function check(line: string): void {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw badAnswer(`sent something that is not JSON: ${excerpt(line)}`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw badAnswer(`sent something that is not an object: ${excerpt(line)}`);
+  }
+}

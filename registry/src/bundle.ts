@@ -1,0 +1,140 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import { type BuildFailure, type BuildOptions, build, type Message } from 'esbuild';
+import { boundary, publicName } from './bundle-boundary.js';
+import { BundleCache, sha256 } from './bundle-cache.js';
+import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
+import type { PluginFolder } from './folder.js';
+import { slimType } from './slim-type.js';
+
+/** One script that assigns the entry's exports to `globalThis.__atollPlugin`, and its source map. */
+export interface PluginBundle {
+  code: string;
+  /** Source map, JSON; its sources are named relative to the plugin, or as in an import. */
+  map: string;
+  /** sha256 of the code, hex. */
+  hash: string;
+  /** Size of the code. */
+  bytes: number;
+  /** Absolute paths of the files it was made of: what to watch. */
+  inputs: string[];
+}
+
+export interface BundleOptions {
+  /** Keeps bundles between runs, by the sizes and times of their inputs. */
+  cacheDir?: string;
+}
+
+const MAX_BYTES = 10 * 1024 * 1024;
+/** Names of inputs that are no files, such as `absent-builtin:fs` and `(disabled):node_modules/x`. */
+const VIRTUAL = /^[^/]*:/;
+
+/** Bundles a plugin for the isolate. Throws BUNDLE_FAILED with the position in the author's source. */
+export async function bundlePlugin(folder: PluginFolder, { cacheDir }: BundleOptions = {}): Promise<PluginBundle> {
+  const cache = cacheDir === undefined ? undefined : new BundleCache(cacheDir, folder.dir);
+  const cached = await cache?.read();
+  if (cached) return cached;
+  const began = Date.now();
+  const bundle = await makeBundle(folder);
+  await cache?.write(bundle, began);
+  return bundle;
+}
+
+function optionsFor(dir: string, entry: string) {
+  return {
+    entryPoints: [path.join(dir, entry)],
+    absWorkingDir: dir,
+    bundle: true,
+    write: false,
+    outfile: 'plugin.js',
+    metafile: true,
+    format: 'iife',
+    globalName: '__atollPlugin',
+    platform: 'browser',
+    conditions: ['workerd', 'worker', 'browser', 'import'],
+    target: 'es2022',
+    // Async functions become generators over promises: the guest runtime carries the current call along by wrapping
+    // `Promise.prototype.then`, and a native `await` would not go through it.
+    supported: { 'async-await': false, 'async-generator': false, 'for-await': false },
+    sourcemap: 'external',
+    sourcesContent: false,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    keepNames: true,
+    charset: 'utf8',
+    define: { 'process.env.NODE_ENV': '"production"' },
+    plugins: [ownPackages, nodeBuiltins, noUrls, boundary(dir), slimType],
+    logLevel: 'silent',
+    logLimit: MAX_TOLD,
+  } as const satisfies BuildOptions;
+}
+
+async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle> {
+  const root = await realpath(dir);
+  try {
+    const { outputFiles, metafile } = await build(optionsFor(root, manifest.entry));
+    const file = (name: string) => outputFiles.find((output) => path.basename(output.path) === name)!.text;
+    const names = Object.keys(metafile.inputs);
+    const code = withoutHostPaths(root, file('plugin.js'), names);
+    const bytes = Buffer.byteLength(code);
+    if (bytes > MAX_BYTES) throw new AtollError('BUNDLE_FAILED', tooLarge(manifest.id, bytes));
+    const inputs = names.filter((name) => !VIRTUAL.test(name)).map((name) => path.resolve(root, name));
+    return {
+      code,
+      map: publicMap(root, file('plugin.js.map')),
+      hash: sha256(code),
+      bytes,
+      inputs: [...inputs, path.join(dir, 'package.json')],
+    };
+  } catch (error) {
+    throw toBundleError(manifest.id, root, error);
+  }
+}
+
+/**
+ * esbuild names CommonJS modules of packages by their path, as keys such as `"../../x/node_modules/y/index.js"(exports)`.
+ * Blanks keep the length, so that the source map stays true.
+ */
+function withoutHostPaths(root: string, code: string, names: readonly string[]): string {
+  return names
+    .filter((name) => name.startsWith('..'))
+    .reduce((text, name) => {
+      const key = JSON.stringify(name);
+      return text.replaceAll(`${key}(`, () => `${JSON.stringify(publicName(root, name)).padEnd(key.length)}(`);
+    }, code);
+}
+
+function publicMap(root: string, map: string): string {
+  const parsed = JSON.parse(map) as { sources: string[] };
+  return JSON.stringify({ ...parsed, sources: parsed.sources.map((source) => publicName(root, source)) });
+}
+
+const tooLarge = (id: string, bytes: number): string =>
+  `${id}: the bundle has ${bytes} bytes; at most ${MAX_BYTES} are allowed. ` +
+  'Leave out what it does not use, or fetch large data at run time.';
+
+/** After that many errors the first ones are what helps. */
+const MAX_TOLD = 5;
+
+function toBundleError(id: string, root: string, error: unknown): AtollError {
+  if (error instanceof AtollError) return error;
+  const { errors = [] } = error as Partial<BuildFailure>;
+  const told = errors.slice(0, MAX_TOLD).map((message) => describe(root, message));
+  const more = errors.length > MAX_TOLD ? `; and ${errors.length - MAX_TOLD} more` : '';
+  return new AtollError('BUNDLE_FAILED', `${id}: ${told.join('; ') || String(error)}${more}`);
+}
+
+function describe(root: string, { text, location }: Message): string {
+  const clear = explain(text);
+  return location
+    ? `${publicName(root, location.file)}:${location.line}:${location.column + 1}: ${clear}`
+    : clear.replaceAll(`${root}${path.sep}`, '');
+}
+
+function explain(text: string): string {
+  if (/Top-level await/i.test(text))
+    return 'top-level await does not work in a plugin; await inside the setup function';
+  const missing = /^Could not resolve "([^"./][^"]*)"$/.exec(text)?.[1];
+  return missing === undefined ? text : `${text}; install it in the plugin's folder`;
+}

@@ -1,0 +1,4 @@
+export * from './bundle.js';
+export * from './folder.js';
+export * from './graph.js';
+export * from './manifest.js';
