@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { Principal } from '@atoll/plugin-sdk/contract';
 
 /** Finds out who calls. Users and API keys are further implementations. */
@@ -9,7 +9,7 @@ export interface Authenticator {
 
 const ROOT: Principal = Object.freeze({ kind: 'root', id: 'root', roles: Object.freeze(['admin']) });
 
-const digest = (text: string) => createHash('sha256').update(text).digest();
+const digest = (text: string) => hash('sha256', text, 'buffer');
 
 /** Knows the root key only. */
 export class RootKeyAuthenticator implements Authenticator {

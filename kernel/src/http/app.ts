@@ -1,7 +1,6 @@
 import cors from '@koa/cors';
 import { Router } from '@koa/router';
 import Koa from 'koa';
-import compress from 'koa-compress';
 import type { Authenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import type { PluginHost } from '../plugins/types.js';
@@ -9,7 +8,7 @@ import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { errorMiddleware } from './errors.js';
 import { type KernelRoute, mountKernelRoute, refuseWrongMethod } from './kernel-route.js';
-import { identify, observe, securityHeaders } from './middleware.js';
+import { compressLarge, identify, observe, securityHeaders } from './middleware.js';
 import { OpenApi } from './openapi.js';
 import { pluginRoutes } from './plugin-routes.js';
 import type { RouteTable } from './route-table.js';
@@ -48,11 +47,12 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
         maxAge: 600,
       }),
     );
-  app.use(compress({ threshold: 2048, br: false }));
+  app.use(compressLarge());
+  // First what plugins own: their paths never overlap with the kernel's, and these are most requests.
+  app.use(pluginRoutes({ routes, host, maxBodyBytes: config.server.maxBodyBytes }));
   const router = kernelRouter(deps);
   app.use(router.routes() as Koa.Middleware);
   app.use(refuseWrongMethod);
-  app.use(pluginRoutes({ routes, host, maxBodyBytes: config.server.maxBodyBytes }));
   return app;
 }
 

@@ -281,7 +281,10 @@ describe('requests', () => {
   it('whose client went away while the plugin started end, too', async () => {
     let release = () => {};
     const late = await TestServer.start({
-      host: { mountOf: () => ({ plugin: 'late' }), settled: () => new Promise((resolve) => (release = resolve)) },
+      host: {
+        mountOf: (path) => (path.startsWith('/late/') ? { plugin: 'late' } : undefined),
+        settled: () => new Promise((resolve) => (release = resolve)),
+      },
     });
     let aborted: boolean | undefined;
     const added = route({ method: 'POST', path: '/late/x' }, ({ signal }) => {

@@ -3,6 +3,7 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import helmet from 'helmet';
 import type { Middleware } from 'koa';
+import compress from 'koa-compress';
 import type { Authenticator } from '../auth/index.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -17,7 +18,7 @@ export function identify(authenticator: Authenticator): Middleware {
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     ctx.state.requestId = requestId;
     ctx.state.traceparent = continueTrace(ctx.req.headers.traceparent as string | undefined);
-    ctx.set('x-request-id', requestId);
+    ctx.res.setHeader('x-request-id', requestId);
     ctx.res.setHeader('traceparent', ctx.state.traceparent as string);
     const bearer = bearerOf(ctx.req.headers.authorization);
     if (bearer !== undefined) ctx.state.principal = authenticator.authenticate(bearer);
@@ -29,15 +30,36 @@ export function bearerOf(header: string | undefined): string | undefined {
   return header !== undefined && /^bearer /i.test(header) ? header.slice(7).trim() : undefined;
 }
 
+/** Headers for browsers that are long gone. */
+const LEGACY_OFF = {
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
+};
+
 /** Helmet's headers never change, so they are computed once and not by its dozen middlewares for every request. */
 export function securityHeaders(): Middleware {
   const request = new IncomingMessage(new Socket());
   const response = new ServerResponse(request);
-  helmet()(request, response, () => {});
+  helmet(LEGACY_OFF)(request, response, () => {});
   const headers = Object.entries(response.getHeaders()).map(([name, value]): [string, string] => [name, String(value)]);
   return (ctx, next) => {
     for (const [name, value] of headers) ctx.res.setHeader(name, value);
     return next();
+  };
+}
+
+/** Smaller answers gain nothing, and most are smaller. Streams are left alone: see reply.ts. */
+export function compressLarge(): Middleware {
+  const threshold = 2_048;
+  const compressor = compress({ threshold, br: false });
+  const done = () => Promise.resolve();
+  return async (ctx, next) => {
+    await next();
+    const body: unknown = ctx.body;
+    if ((typeof body === 'string' || Buffer.isBuffer(body)) && body.length < threshold) return;
+    await compressor(ctx, done);
   };
 }
 

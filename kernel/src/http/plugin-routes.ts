@@ -5,6 +5,7 @@ import { authorize } from '../auth/index.js';
 import type { PluginHost, RouteCall } from '../plugins/types.js';
 import type { Validator } from '../schema/index.js';
 import { parseJson, readBody } from './body.js';
+import { ClientSignal } from './client-signal.js';
 import { headersForPlugin } from './headers.js';
 import { sendReply } from './reply.js';
 import type { CompiledRoute, RouteMatch, RouteTable } from './route-table.js';
@@ -70,14 +71,17 @@ async function toCall(
     method: ctx.method,
     url: ctx.url,
     params: checked(route.params, params, 'The path') as Record<string, unknown>,
-    query: checked(route.query, { ...ctx.query }, 'The query') as Record<string, unknown>,
+    query: checked(route.query, queryOf(ctx), 'The query') as Record<string, unknown>,
     headers,
-    signal: abortSignal(ctx),
+    signal: new ClientSignal(ctx.res),
   };
   if (route.headers) checked(route.headers, headers, 'The headers');
   const body = checkedBody(route, raw, headers);
   return body ? { ...call, body } : call;
 }
+
+/** A plain object of its own; Koa parses anew for every look. */
+const queryOf = (ctx: HttpContext): Record<string, unknown> => (ctx.url.includes('?') ? { ...ctx.query } : {});
 
 const hasBody = ({ method, req }: HttpContext) =>
   method !== 'GET' &&
@@ -117,14 +121,4 @@ function toBuffer(value: unknown): Buffer {
       errors: [{ pointer: '', message: 'is nested too deeply' }],
     });
   }
-}
-
-/** Aborts when the client goes away before the answer is complete. Throws CANCELLED when it has gone already. */
-function abortSignal({ res }: HttpContext): AbortSignal {
-  const controller = new AbortController();
-  if (res.closed) throw new AtollError('CANCELLED');
-  res.once('close', () => {
-    if (!res.writableFinished) controller.abort(new AtollError('CANCELLED'));
-  });
-  return controller.signal;
 }

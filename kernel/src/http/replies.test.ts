@@ -5,6 +5,7 @@ import { AtollError } from '@atoll/plugin-sdk/contract';
 import { afterEach, expect, it } from 'vitest';
 import { AUTH, route, TestServer } from '../../../test/support/http-server.js';
 import type { RouteCall, RouteReply } from '../plugins/types.js';
+import type { CancelSignal } from '../sandbox/host/guest-call.js';
 
 let server: TestServer;
 afterEach(() => server.close());
@@ -118,14 +119,15 @@ it('takes from a stream only as fast as the client reads', async () => {
 });
 
 it('aborts the call and ends the stream when the client goes away', async () => {
-  let signal: AbortSignal | undefined;
+  let signal: CancelSignal | undefined;
   let returned = 0;
+  const aborted = () => expect.poll(() => signal?.aborted).toBe(true);
   const waiting: (() => void)[] = [];
   const iterator: AsyncIterableIterator<Buffer> = {
     [Symbol.asyncIterator]: () => iterator,
     next: async () => {
       // After the first chunk, only the end of the call brings it on.
-      if (waiting.push(() => {}) > 1) await once(signal!, 'abort');
+      if (waiting.push(() => {}) > 1) await aborted();
       return { done: false, value: Buffer.from('{}\n') };
     },
     return: async () => {
@@ -140,7 +142,7 @@ it('aborts the call and ends the stream when the client goes away', async () => 
   const { outgoing, incoming } = await open();
   await once(incoming, 'data');
   outgoing.destroy();
-  await once(signal!, 'abort');
+  await aborted();
   expect(signal!.reason).toMatchObject({ code: 'CANCELLED' });
   await expect.poll(() => returned).toBe(1);
 });

@@ -2,12 +2,14 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { Config } from '../config/index.js';
+import { ChurnMap } from '../collections/churn-map.js';
 import { problemOf } from './problem.js';
 
 /** Bounds of a server on what clients may hold open, and its orderly end. */
 export class ServerGuard {
   readonly #perAddress = new Map<string, number>();
-  readonly #inFlight = new Set<ServerResponse>();
+  readonly #inFlight = new ChurnMap<number, ServerResponse>();
+  #requests = 0;
   #closing = false;
   #idle: (() => void) | undefined;
 
@@ -35,7 +37,7 @@ export class ServerGuard {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     this.server.closeIdleConnections();
-    for (const response of this.#inFlight) lastOfItsConnection(response);
+    for (const response of this.#inFlight.values()) lastOfItsConnection(response);
     if (this.#inFlight.size > 0) {
       const idle = new Promise<void>((resolve) => {
         this.#idle = resolve;
@@ -49,7 +51,9 @@ export class ServerGuard {
 
   #onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
     // Another answer in the middle of the one that is under way would be taken for a part of it.
-    const answering = [...this.#inFlight].some((response) => response.socket === socket && response.headersSent);
+    const answering = [...this.#inFlight.values()].some(
+      (response) => response.socket === socket && response.headersSent,
+    );
     if (answering || error.code === 'ECONNRESET') socket.destroy();
     else refuse(socket, clientError(error));
   }
@@ -79,10 +83,11 @@ export class ServerGuard {
   }
 
   #onRequest(_request: IncomingMessage, response: ServerResponse): void {
-    this.#inFlight.add(response);
+    const number = this.#requests++;
+    this.#inFlight.set(number, response);
     if (this.#closing) lastOfItsConnection(response);
     response.once('close', () => {
-      this.#inFlight.delete(response);
+      this.#inFlight.delete(number);
       if (this.#inFlight.size === 0) this.#idle?.();
     });
   }

@@ -4,14 +4,17 @@ import { BodyKind } from '../sandbox/protocol/frame-type.js';
 import type { PluginInstance } from './instance.js';
 import type { RouteCall, RouteReply } from './types.js';
 
+/** Node writes the head and a string in one piece; what is larger is not worth copying. */
+const MAX_TEXT_BYTES = 16_384;
 const JSON_HEADERS: [string, string][] = [['content-type', 'application/json; charset=utf-8']];
 
 /** Turns an HTTP call into a call of the guest, and its answer into an HTTP reply. */
 export function routeCaller(instance: PluginInstance, index: number, registration: RouteRegistration) {
+  const prefix = `{"m":"http","i":${index}`;
   return async (call: RouteCall): Promise<RouteReply> => {
     const { principal, traceparent, signal, body } = call;
     const reply = await instance.call({
-      meta: { m: 'http', i: index, v: call.method, u: call.url, a: call.params, q: call.query, h: call.headers },
+      meta: `${prefix},"v":"${call.method}","u":${JSON.stringify(call.url)},"a":${json(call.params)},"q":${json(call.query)},"h":${JSON.stringify(call.headers)}`,
       ...(body &&
         body.length > 0 && { body, kind: isText(call.headers['content-type']) ? BodyKind.TEXT : BodyKind.BYTES }),
       timeoutMs: registration.timeoutMs ?? instance.manifest.limits.timeoutMs,
@@ -23,8 +26,16 @@ export function routeCaller(instance: PluginInstance, index: number, registratio
     const status = head?.s ?? 200;
     const headers = head?.h ?? JSON_HEADERS;
     if (reply.stream) return { status, headers, stream: reply.stream };
-    return { status, headers, ...(reply.body && { body: reply.body }) };
+    if (!reply.body) return { status, headers };
+    const small = reply.kind === BodyKind.TEXT && reply.body.length <= MAX_TEXT_BYTES;
+    return { status, headers, body: small ? reply.body.toString('utf8') : reply.body };
   };
+}
+
+/** Most requests have neither parameters nor a query. */
+function json(values: Record<string, unknown>): string {
+  for (const _ in values) return JSON.stringify(values);
+  return '{}';
 }
 
 /** Text reaches the guest as a string, which is cheaper there than bytes. */

@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../sandbox/host/guest-call.js';
 import type { CloudEvent, Principal, RouteRegistration, WireError } from '@atoll/plugin-sdk';
 
 export type PluginState =
@@ -72,14 +73,14 @@ export interface RouteCall {
   headers: Record<string, string>;
   /** Raw bytes; the guest parses them itself. */
   body?: Buffer;
-  /** The client accepts Server-Sent Events / NDJSON for an async iterable. */
-  signal: AbortSignal;
+  /** Aborts when the client goes away. */
+  signal: CancelSignal;
 }
 
 export interface RouteReply {
   status: number;
   headers: [name: string, value: string][];
-  body?: Buffer;
+  body?: Buffer | string;
   /** Set instead of `body` for streamed answers. Breaking off the iteration cancels the call in the plugin. */
   stream?: AsyncIterable<Buffer>;
 }

@@ -28,7 +28,7 @@ export class Deadlines {
     for (const [key, bucket] of this.#buckets) {
       if (key > slot && bucket.size > 0) continue;
       this.#buckets.delete(key);
-      for (const deadline of bucket) deadline.onMissed();
+      for (const deadline of bucket) deadline.miss();
     }
     if (this.#buckets.size > 0) return;
     clearInterval(this.#timer);
@@ -45,11 +45,17 @@ export class Deadlines {
 export class Deadline {
   constructor(
     readonly at: number,
-    readonly onMissed: () => void,
+    private onMissed: (() => void) | undefined,
     private readonly bucket: Set<Deadline>,
   ) {}
 
+  miss(): void {
+    this.onMissed?.();
+  }
+
   clear(): void {
     this.bucket.delete(this);
+    // A set that is rehashed remembers what it held: that must not be a whole call. See ChurnMap.
+    this.onMissed = undefined;
   }
 }

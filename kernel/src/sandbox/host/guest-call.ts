@@ -5,8 +5,8 @@ import type { HostStream } from './host-stream.js';
 
 /** A call from the kernel into a guest. */
 export interface GuestRequest {
-  /** Method and method-specific members of the frame's meta. */
-  meta: { m: string; [member: string]: unknown };
+  /** Method and method-specific members of the frame's meta; or these as JSON text that lacks its closing brace. */
+  meta: { m: string; [member: string]: unknown } | string;
   body?: Buffer | string;
   kind?: BodyKindValue;
   /** Time for the answer, and then between the chunks of a stream, in ms. */
@@ -15,13 +15,23 @@ export interface GuestRequest {
   deadline?: number;
   traceparent: string;
   principal?: Principal;
-  signal?: AbortSignal;
+  signal?: CancelSignal;
+}
+
+/** What a call needs of an AbortSignal. */
+export interface CancelSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void, options?: { once: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
 }
 
 /** Its answer. `meta` is JSON text or ''. */
 export interface GuestReply {
   meta: string;
-  body?: Buffer;
+  /** TEXT when the body is known to be UTF-8. */
+  kind: BodyKindValue;
+  body: Buffer | undefined;
   stream?: AsyncIterableIterator<Buffer>;
 }
 

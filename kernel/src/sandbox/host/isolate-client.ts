@@ -1,4 +1,5 @@
 import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import { ChurnMap } from '../../collections/churn-map.js';
 import type { Frame } from '../protocol/frame.js';
 import { BodyKind, FrameType } from '../protocol/frame-type.js';
 import type { SyscallMeta } from '../protocol/messages.js';
@@ -32,8 +33,8 @@ const WAITING_PER_SLOT = 64;
 
 /** The kernel's end of one isolate: calls into it, syscalls out of it. Every promise it gives settles. */
 export class IsolateClient {
-  readonly #calls = new Map<number, GuestCall>();
-  readonly #syscalls = new Map<number, Syscall>();
+  readonly #calls = new ChurnMap<number, GuestCall>();
+  readonly #syscalls = new ChurnMap<number, Syscall>();
   readonly #waiting: GuestCall[] = [];
   #nextId = 2;
   #running = 0;
@@ -135,7 +136,9 @@ export class IsolateClient {
   #begin(call: GuestCall): void {
     this.#running++;
     const { meta, body, kind, traceparent, principal } = call.request;
-    const head = JSON.stringify({ ...meta, d: Math.max(0, call.expires - Date.now()), t: traceparent, p: principal });
+    const members = typeof meta === 'string' ? meta : JSON.stringify(meta).slice(0, -1);
+    const who = principal ? `,"p":${principalJson(principal)}` : '';
+    const head = `${members},"d":${Math.max(0, call.expires - Date.now())},"t":${JSON.stringify(traceparent)}${who}}`;
     const bodyKind = body === undefined ? BodyKind.NONE : (kind ?? BodyKind.TEXT);
     this.#send(FrameType.CALL, call.id, head, bodyKind, body);
   }
@@ -179,7 +182,7 @@ export class IsolateClient {
   #onResult(call: GuestCall, frame: Frame): void {
     if (call.stream) return;
     this.#settle(call);
-    call.resolve({ meta: frame.meta, ...(frame.kind !== BodyKind.NONE && { body: frame.body as Buffer }) });
+    call.resolve({ meta: frame.meta, kind: frame.kind, body: frame.body as Buffer | undefined });
   }
 
   #onError(call: GuestCall, meta: string): void {
@@ -199,7 +202,7 @@ export class IsolateClient {
         if (cancelled) this.#giveUp(call, new AtollError('CANCELLED'));
       },
     });
-    call.resolve({ meta: frame.meta, stream: call.stream });
+    call.resolve({ meta: frame.meta, kind: BodyKind.NONE, body: undefined, stream: call.stream });
   }
 
   #onChunk(call: GuestCall, frame: Frame): void {
@@ -245,6 +248,18 @@ export class IsolateClient {
     if (frame.meta === '') request?.end();
     else request?.fail(errorFromGuest(frame.meta).error);
   }
+}
+
+/** Principals live long and make many calls. */
+const principals = new WeakMap<Principal, string>();
+
+function principalJson(principal: Principal): string {
+  let json = principals.get(principal);
+  if (json === undefined) {
+    json = JSON.stringify(principal);
+    principals.set(principal, json);
+  }
+  return json;
 }
 
 function parseSyscallMeta(text: string): SyscallMeta | undefined {
