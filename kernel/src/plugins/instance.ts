@@ -1,5 +1,6 @@
 import { AtollError, type ChannelRegistration, type RouteRegistration } from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
+import { assertOutsideTransaction } from '../database/index.js';
 import type { EventBus } from '../events/index.js';
 import type { Grant } from '../net/index.js';
 import type { GuestReply, GuestRequest } from '../sandbox/host/guest-call.js';
@@ -49,8 +50,9 @@ export class PluginInstance {
   }
 
   /** Calls into the isolate. Rejects with an AtollError. */
-  call(request: GuestRequest): Promise<GuestReply> {
-    if (!this.isolate) return Promise.reject(new AtollError('PLUGIN_NOT_ACTIVE', `${this.id} does not run.`));
+  async call(request: GuestRequest): Promise<GuestReply> {
+    assertOutsideTransaction('A call into a plugin');
+    if (!this.isolate) throw new AtollError('PLUGIN_NOT_ACTIVE', `${this.id} does not run.`);
     return this.isolate.client.call(request);
   }
 
