@@ -19,7 +19,7 @@ import { CrashPolicy } from './crash-policy.js';
 import type { PluginInstance } from './instance.js';
 import { PluginLauncher } from './launcher.js';
 import { LogRing } from './log-ring.js';
-import { manifestOf, type PluginRecord, toInfo } from './record.js';
+import { manifestOf, type PluginRecord, toInfo, toNode } from './record.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
 import type { ChannelCall, ErrorTemplate, PluginHost, PluginInfo, PluginLogLine, PluginState } from './types.js';
 
@@ -311,7 +311,7 @@ export class PluginManager implements PluginHost {
     let failed = true;
     while (failed) {
       failed = false;
-      const plan = planStart(this.#able(), [...this.#records.values()].map(manifestOf));
+      const plan = planStart(this.#able(), [...this.#records.values()].map(toNode));
       for (const [id, reason] of plan.pending) await this.#hold(this.#records.get(id)!, reason);
       for (const layer of plan.order) {
         if (!(await this.#bringUpLayer(layer))) failed = true;
