@@ -1,11 +1,13 @@
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { startTestKernel } from './kernel.js';
 import { type PluginOnDisk, writePlugin } from './plugin-folder.js';
+import { descendants } from './processes.js';
 
 /** A case file of a folder as a plugin: the host asks for its cases, and runs one per request. */
 const RUNNER = `import { definePlugin, Type } from '@atoll/plugin-sdk';
-import './suite.js';
+import './suite/suite.js';
 import { caseNames, runCase } from './harness.js';
 export default definePlugin(({ http }) => {
   http.get('/', () => caseNames());
@@ -24,6 +26,8 @@ export interface GuestSuite {
 
 export interface GuestSuites {
   suites: GuestSuite[];
+  /** Process ids below the kernel's. */
+  cells(): number[];
   /** Ends the kernel; resolves to its exit code. */
   close(): Promise<number | null>;
 }
@@ -62,16 +66,19 @@ export async function startGuestSuites(
   };
   try {
     const suites = names.map(async (name) => ({ name, cases: await call<string[]>(name), run: runner(name) }));
-    return { suites: await Promise.all(suites), close };
+    return { suites: await Promise.all(suites), close, cells: () => descendants(kernel.process.pid!) };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+const HARNESS = fileURLToPath(new URL('../conformance/harness.ts', import.meta.url));
+
 function suitePlugin(folder: string, name: string, manifest: Record<string, unknown>): PluginOnDisk {
   const plugin = writePlugin(name, RUNNER, manifest);
-  copyFileSync(path.join(folder, `${name}.cases.ts`), path.join(plugin.dir, 'src/suite.ts'));
-  copyFileSync(path.join(folder, 'harness.ts'), path.join(plugin.dir, 'src/harness.ts'));
+  mkdirSync(path.join(plugin.dir, 'src/suite'));
+  copyFileSync(path.join(folder, `${name}.cases.ts`), path.join(plugin.dir, 'src/suite/suite.ts'));
+  copyFileSync(HARNESS, path.join(plugin.dir, 'src/harness.ts'));
   return plugin;
 }

@@ -1,4 +1,4 @@
-import { bytes, bytesIn, equal, ok, test, text, throws, utf8 } from './harness.js';
+import { bytes, bytesIn, equal, ok, test, text, throws, utf8 } from '../harness.js';
 
 test('joins parts of all kinds', async () => {
   const blob = new Blob(['a', bytes(98, 99), utf8('xdx').subarray(1, 2).slice().buffer, new Blob(['e']), 5 as never]);

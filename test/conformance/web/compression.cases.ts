@@ -12,7 +12,7 @@ import {
   text,
   throws,
   utf8,
-} from './harness.js';
+} from '../harness.js';
 
 const FORMATS = ['gzip', 'deflate', 'deflate-raw'] as const;
 const compress = (format: CompressionFormat, ...chunks: Uint8Array<ArrayBuffer>[]) =>

@@ -1,4 +1,4 @@
-import { bytes, equal, fromHex, hex, ok, rejects, test, text, throws, utf8 } from './harness.js';
+import { bytes, equal, fromHex, hex, ok, rejects, test, text, throws, utf8 } from '../harness.js';
 
 const { subtle } = crypto;
 const abc = utf8('abc');

@@ -1,4 +1,4 @@
-import { bytes, chunksOf, equal, rejects, streamOf, test, throws } from './harness.js';
+import { bytes, chunksOf, equal, rejects, streamOf, test, throws } from '../harness.js';
 
 const encoder = new TextEncoder();
 

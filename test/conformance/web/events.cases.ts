@@ -1,4 +1,4 @@
-import { equal, ok, rejects, sleep, test, throws } from './harness.js';
+import { equal, ok, rejects, sleep, test, throws } from '../harness.js';
 
 test('an event has its defaults', () => {
   const event = new Event('x');

@@ -1,4 +1,4 @@
-import { bytes, equal, ok, rejects, test, text, throws, utf8 } from './harness.js';
+import { bytes, equal, ok, rejects, test, text, throws, utf8 } from '../harness.js';
 
 test('append, set, get, getAll, has, delete', () => {
   const form = new FormData();

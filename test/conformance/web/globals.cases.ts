@@ -1,4 +1,4 @@
-import { equal, ok, test } from './harness.js';
+import { equal, ok, test } from '../harness.js';
 
 /** Every interface, method and property that the minimum common web API (WinterTC, 2025) wants: present, or why not. */
 const PRESENT = true;

@@ -1,4 +1,4 @@
-import { equal, ok, test, throws } from './harness.js';
+import { equal, ok, test, throws } from '../harness.js';
 
 test('from an object, pairs, and other headers', () => {
   equal([...new Headers({ B: '2', a: '1' })], [['a', '1'], ['b', '2']]); // biome-ignore format: one line

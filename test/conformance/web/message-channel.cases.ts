@@ -1,4 +1,4 @@
-import { bytes, equal, ok, sleep, test, throws } from './harness.js';
+import { bytes, equal, ok, sleep, test, throws } from '../harness.js';
 
 const nextMessage = (port: MessagePort) =>
   new Promise<MessageEvent>((resolve) => {

@@ -1,4 +1,4 @@
-import { equal, ok, sleep, test, throws } from './harness.js';
+import { equal, ok, sleep, test, throws } from '../harness.js';
 
 test('timers run in order of time, with their arguments', async () => {
   const seen: unknown[] = [];

@@ -1,4 +1,4 @@
-import { bytes, equal, ok, rejects, streamOf, test, text, throws, utf8 } from './harness.js';
+import { bytes, equal, ok, rejects, streamOf, test, text, throws, utf8 } from '../harness.js';
 
 test('a request of a URL', () => {
   const request = new Request('http://a/b#c');

@@ -1,4 +1,16 @@
-import { bytes, bytesIn, chunksOf, equal, ok, rejects, rejectsWith, sleep, streamOf, test, throws } from './harness.js';
+import {
+  bytes,
+  bytesIn,
+  chunksOf,
+  equal,
+  ok,
+  rejects,
+  rejectsWith,
+  sleep,
+  streamOf,
+  test,
+  throws,
+} from '../harness.js';
 
 // TypeScript's library does not have it yet.
 const { from } = ReadableStream as unknown as { from<T>(source: Iterable<T> | AsyncIterable<T>): ReadableStream<T> };

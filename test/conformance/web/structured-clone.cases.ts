@@ -1,4 +1,4 @@
-import { bytes, equal, ok, test, throws } from './harness.js';
+import { bytes, equal, ok, test, throws } from '../harness.js';
 
 const PLAIN: Record<string, unknown> = {
   undefined: undefined,

@@ -1,4 +1,4 @@
-import { equal, ok, test, throws } from './harness.js';
+import { equal, ok, test, throws } from '../harness.js';
 
 /** Input, base, href; null is a failure. */
 const PARSED: [input: string, base: string | undefined, href: string | null][] = [

@@ -27,7 +27,8 @@ export class HostStream implements AsyncIterableIterator<Buffer> {
 
   /** False when the guest sent more than it was granted. */
   push(chunk: Buffer): boolean {
-    if (this.#ended) return true;
+    // Empty chunks use up no credit: a guest could fill the queue with any number of them.
+    if (this.#ended || chunk.length === 0) return true;
     if (this.#waiter) {
       const { resolve } = this.#waiter;
       this.#waiter = undefined;
