@@ -152,7 +152,7 @@ export class OutgoingStream {
       });
       this.#wake = undefined;
     }
-    if (this.#stopped) return;
+    if (this.#stopped || chunk.length === 0) return;
     this.#credit -= chunk.length;
     outbox.push(FrameType.CHUNK, this.id, '', chunk);
   }

@@ -65,15 +65,3 @@ defineGlobal('clearInterval', clear);
 defineGlobal('queueMicrotask', (task: unknown) => {
   void resolved.then(guarded(task, [], 'queueMicrotask'));
 });
-
-let origin = 0;
-let latest = 0;
-/** Milliseconds, never going back. Finer clocks help attackers more than plugins. */
-const now = () => {
-  latest = Math.max(latest, Date.now() - origin);
-  return latest;
-};
-export function startClock(): void {
-  origin = Date.now();
-}
-defineGlobal('performance', { now, get timeOrigin() { return origin; }, toJSON: () => ({ timeOrigin: origin }), mark() {}, measure() {} }); // biome-ignore format: one object
