@@ -15,8 +15,9 @@ const BINARY = Symbol('binary');
 
 const TSC = [at('node_modules/typescript/bin/tsc'), '-b'];
 const PRELUDE = [at('kernel/dist/sandbox/build-prelude.js')];
+const DATABASE = [at('kernel/dist/database/build-template.js')];
 // What runs: the kernel and the command line with what they refer to. Plugins are bundled when they start.
-const BUILD = [[...TSC, at('kernel'), at('plugin-sdk/tsconfig.host.json')], PRELUDE];
+const BUILD = [[...TSC, at('kernel'), at('plugin-sdk/tsconfig.host.json')], PRELUDE, DATABASE];
 const VITEST = [at('node_modules/vitest/vitest.mjs'), 'run'];
 
 /** Command → the Node processes it runs one after the other; the last one also gets the command's arguments. */

@@ -3,13 +3,14 @@ import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
 import type { DependencyContainer } from 'tsyringe';
 import type { Config } from '../config/index.js';
+import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
 import { RouteTable } from '../http/route-table.js';
 import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
-import { FileStateStore } from '../plugins/state-store.js';
+import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
 import { createRows } from '../syscalls/rows.js';
 import { SyscallTable } from '../syscalls/table.js';
@@ -26,6 +27,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   register(container, T.CONFIG, config);
   registerLazy(container, T.LOGGER, () => createLogger(config.log));
   registerLazy(container, T.METRICS, () => new Metrics());
+  registerLazy(container, T.DATABASE, (c) => createDatabase(c, path.join(dataDir, 'database')));
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
   registerLazy(
@@ -34,7 +36,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     (c) => new PluginFetch({ limits: config.net, secrets: resolve(c, T.SECRETS) }),
   );
   registerLazy(container, T.ROUTE_TABLE, () => new RouteTable());
-  registerLazy(container, T.STATE_STORE, () => new FileStateStore(path.join(dataDir, 'plugins.json')));
+  registerLazy(container, T.STATE_STORE, (c) => new DatabaseStateStore(resolve(c, T.DATABASE)));
   registerLazy(
     container,
     T.SERVICE_REGISTRY,
@@ -44,6 +46,21 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.SUPERVISOR, createSupervisor);
   registerLazy(container, T.PLUGIN_MANAGER, (c) => createManager(c, path.join(dataDir, 'cache/bundles'), fakes));
   return container;
+}
+
+function createDatabase(c: DependencyContainer, dataDir: string): Database {
+  const log = resolve(c, T.LOGGER);
+  return new Database({
+    config: resolve(c, T.CONFIG).database,
+    dataDir,
+    log,
+    metrics: resolve(c, T.METRICS),
+    onFatal: (error) => {
+      // Only a new process can help: whatever supervises this one starts it.
+      log.fatal({ err: error }, 'the database is gone');
+      process.kill(process.pid, 'SIGTERM');
+    },
+  });
 }
 
 function createEventBus(c: DependencyContainer): EventBus {
