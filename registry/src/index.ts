@@ -2,3 +2,4 @@ export * from './bundle.js';
 export * from './folder.js';
 export * from './graph.js';
 export * from './manifest.js';
+export * from './package/index.js';
