@@ -6,6 +6,8 @@ import { boundary, publicName } from './bundle-boundary.js';
 import { BundleCache, sha256 } from './bundle-cache.js';
 import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
 import type { PluginFolder } from './folder.js';
+import { FORMAT_KEY } from './package/layout.js';
+import { readPackedBundle } from './package/packed-bundle.js';
 import { slimType } from './slim-type.js';
 
 /** One script that assigns the entry's exports to `globalThis.__atollPlugin`, and its source map. */
@@ -32,8 +34,12 @@ const MAX_BYTES = 10 * 1024 * 1024;
 /** Names of inputs that are no files, such as `absent-builtin:fs` and `(disabled):node_modules/x`. */
 const VIRTUAL = /^[^/]*:/;
 
-/** Bundles a plugin for the isolate. Throws BUNDLE_FAILED with the position in the author's source. */
+/**
+ * Bundles a plugin for the isolate; a package brings its bundle. Throws BUNDLE_FAILED with the position in the author's
+ * source, and what `readPackedBundle` throws.
+ */
 export async function bundlePlugin(folder: PluginFolder, { cacheDir }: BundleOptions = {}): Promise<PluginBundle> {
+  if (Object.hasOwn(folder.packageJson, FORMAT_KEY)) return readPackedBundle(folder.dir);
   const cache = cacheDir === undefined ? undefined : new BundleCache(cacheDir, folder.dir);
   const cached = await cache?.read();
   if (cached) return cached;

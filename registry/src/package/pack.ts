@@ -12,6 +12,7 @@ import { PACKAGE_LIMITS, type PackageLimits } from './limits.js';
 import type { SigningKey } from './publisher-key.js';
 import { type SbomEntry, sbomOf } from './sbom.js';
 import { writeTarball } from './tarball.js';
+import { assertVersion } from './version.js';
 
 export interface PackedPlugin {
   id: string;
@@ -41,6 +42,7 @@ export async function packPlugin(
   { key, limits = PACKAGE_LIMITS }: PackOptions = {},
 ): Promise<PackedPlugin> {
   const { id, name, version } = folder.manifest;
+  assertVersion(version);
   const files = await contentsOf(folder);
   const hashes = Object.fromEntries([...files].map(([file, content]) => [file, integrityOf(content)]));
   files.set(ENVELOPE_FILE, sealStatement({ name, version, id, files: hashes }, key));

@@ -5,6 +5,7 @@ import { hasIntegrity, integrityOf } from './integrity.js';
 import { BUNDLE_FILE, FORMAT, FORMAT_KEY, MAP_FILE } from './layout.js';
 import { PACKAGE_LIMITS, type PackageLimits } from './limits.js';
 import { type PackageFiles, readTarball } from './tarball.js';
+import { assertVersion } from './version.js';
 
 /** A package whose files are what its statement says. Whether its signer is to be trusted is for others to decide. */
 export interface PluginPackage {
@@ -55,6 +56,7 @@ export async function readPackage(
   assertContents(files, statement);
   const packageJson = readPackageJson(files);
   const manifest = parseManifest(packageJson, 'package.json');
+  assertVersion(manifest.version);
   assertIdentity(manifest, statement, 'Its statement');
   assertIdentity(manifest, expected, 'What was asked for');
   return {
