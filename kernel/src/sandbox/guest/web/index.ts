@@ -22,7 +22,8 @@ import { refuseClones } from './clone.js';
 import { connectHost, type WebHost } from './host.js';
 import { startClock } from './clock.js';
 
-export { fireTimer, setTaskWrapper } from './timers.js';
+export { setTaskWrapper } from './task.js';
+export { fireTimer } from './timers.js';
 
 refuseClones(
   URL, URLSearchParams, Headers, Request, Response, FormData, EventTarget, Event, ReadableStream, WritableStream,
