@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { descendants } from '../../test/support/processes.js';
+import { commandLine, descendants } from '../../test/support/processes.js';
 import { withBundler } from './bundler-process.js';
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
@@ -9,14 +8,6 @@ afterEach(() => vi.useRealTimers());
 
 const bundle = () => withBundler(() => build({ stdin: { contents: 'export const a = 1' }, write: false }));
 const processes = () => descendants(process.pid).filter((pid) => commandLine(pid).includes('--service=')).length;
-
-function commandLine(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-  } catch {
-    return '';
-  }
-}
 
 it('ends the bundler’s process when nothing was built for a while, and starts it again', async () => {
   await bundle();

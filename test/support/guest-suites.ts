@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startTestKernel } from './kernel.js';
 import { type PluginOnDisk, writePlugin } from './plugin-folder.js';
-import { descendants } from './processes.js';
+import { cellsOf } from './processes.js';
 
 /** A case file of a folder as a plugin: the host asks for its cases, and runs one per request. */
 const RUNNER = `import { definePlugin, Type } from '@atoll/plugin-sdk';
@@ -66,7 +66,7 @@ export async function startGuestSuites(
   };
   try {
     const suites = names.map(async (name) => ({ name, cases: await call<string[]>(name), run: runner(name) }));
-    return { suites: await Promise.all(suites), close, cells: () => descendants(kernel.process.pid!) };
+    return { suites: await Promise.all(suites), close, cells: () => cellsOf(kernel.process.pid!) };
   } catch (error) {
     await close();
     throw error;
