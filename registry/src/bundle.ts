@@ -1,11 +1,14 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import { type BuildFailure, type BuildOptions, build, type Message } from 'esbuild';
+import { type BuildFailure, type BuildOptions, build, type Message, type Metafile, transform } from 'esbuild';
 import { boundary, publicName } from './bundle-boundary.js';
 import { BundleCache, sha256 } from './bundle-cache.js';
 import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
+import { withBundler } from './bundler-process.js';
 import type { PluginFolder } from './folder.js';
+import { FORMAT_KEY } from './package/layout.js';
+import { readPackedBundle } from './package/packed-bundle.js';
 import { slimType } from './slim-type.js';
 
 /** One script that assigns the entry's exports to `globalThis.__atollPlugin`, and its source map. */
@@ -19,6 +22,8 @@ export interface PluginBundle {
   bytes: number;
   /** Absolute paths of the files it was made of: what to watch. */
   inputs: string[];
+  /** Absolute paths of the files of which something is left in the code. */
+  contents: string[];
 }
 
 export interface BundleOptions {
@@ -30,8 +35,12 @@ const MAX_BYTES = 10 * 1024 * 1024;
 /** Names of inputs that are no files, such as `absent-builtin:fs` and `(disabled):node_modules/x`. */
 const VIRTUAL = /^[^/]*:/;
 
-/** Bundles a plugin for the isolate. Throws BUNDLE_FAILED with the position in the author's source. */
+/**
+ * Bundles a plugin for the isolate; a package brings its bundle. Throws BUNDLE_FAILED with the position in the author's
+ * source, and what `readPackedBundle` throws.
+ */
 export async function bundlePlugin(folder: PluginFolder, { cacheDir }: BundleOptions = {}): Promise<PluginBundle> {
+  if (Object.hasOwn(folder.packageJson, FORMAT_KEY)) return readPackedBundle(folder.dir);
   const cache = cacheDir === undefined ? undefined : new BundleCache(cacheDir, folder.dir);
   const cached = await cache?.read();
   if (cached) return cached;
@@ -73,36 +82,53 @@ function optionsFor(dir: string, entry: string) {
 async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle> {
   const root = await realpath(dir);
   try {
-    const { outputFiles, metafile } = await build(optionsFor(root, manifest.entry));
+    const { outputFiles, metafile } = await withBundler(() => build(optionsFor(root, manifest.entry)));
     const file = (name: string) => outputFiles.find((output) => path.basename(output.path) === name)!.text;
     const names = Object.keys(metafile.inputs);
-    const code = withoutHostPaths(root, file('plugin.js'), names);
-    const bytes = Buffer.byteLength(code);
+    const map = publicMap(root, file('plugin.js.map'));
+    const script = await withoutHostPaths(root, { code: file('plugin.js'), map }, names);
+    const bytes = Buffer.byteLength(script.code);
     if (bytes > MAX_BYTES) throw new AtollError('BUNDLE_FAILED', tooLarge(manifest.id, bytes));
-    const inputs = names.filter((name) => !VIRTUAL.test(name)).map((name) => path.resolve(root, name));
+    const filesOf = (some: string[]) =>
+      some.filter((name) => !VIRTUAL.test(name)).map((name) => path.resolve(root, name));
     return {
-      code,
-      map: publicMap(root, file('plugin.js.map')),
-      hash: sha256(code),
+      ...script,
+      hash: sha256(script.code),
       bytes,
-      inputs: [...inputs, path.join(dir, 'package.json')],
+      inputs: [...filesOf(names), path.join(dir, 'package.json')],
+      contents: filesOf(contributing(metafile)),
     };
   } catch (error) {
     throw toBundleError(manifest.id, root, error);
   }
 }
 
+/** Inputs of which the tree shaking left something. */
+const contributing = ({ outputs }: Metafile): string[] =>
+  Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs).filter((name) => inputs[name]!.bytesInOutput > 0));
+
+type Script = Pick<PluginBundle, 'code' | 'map'>;
+
 /**
  * esbuild names CommonJS modules of packages by their path, as keys such as `"../../x/node_modules/y/index.js"(exports)`.
- * Blanks keep the length, so that the source map stays true.
+ * Blanks keep the length, so that the source map stays true; then they are taken out together with what the map says of
+ * them, so that the same plugin gives the same bytes wherever it lies.
  */
-function withoutHostPaths(root: string, code: string, names: readonly string[]): string {
-  return names
-    .filter((name) => name.startsWith('..'))
-    .reduce((text, name) => {
-      const key = JSON.stringify(name);
-      return text.replaceAll(`${key}(`, () => `${JSON.stringify(publicName(root, name)).padEnd(key.length)}(`);
-    }, code);
+async function withoutHostPaths(root: string, { code, map }: Script, names: readonly string[]): Promise<Script> {
+  const outside = names.filter((name) => name.startsWith('..'));
+  const renamed = outside.reduce((text, name) => {
+    const key = JSON.stringify(name);
+    return text.replaceAll(`${key}(`, () => `${JSON.stringify(publicName(root, name)).padEnd(key.length)}(`);
+  }, code);
+  if (renamed === code) return { code, map };
+  const inlineMap = `//# sourceMappingURL=data:application/json;base64,${Buffer.from(map).toString('base64')}`;
+  return transform(`${renamed}\n${inlineMap}`, {
+    minifyWhitespace: true,
+    sourcemap: 'external',
+    sourcesContent: false,
+    charset: 'utf8',
+    logLevel: 'silent',
+  });
 }
 
 function publicMap(root: string, map: string): string {

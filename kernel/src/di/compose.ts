@@ -1,12 +1,13 @@
 import path from 'node:path';
+import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
 import type { DependencyContainer } from 'tsyringe';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
 import { RouteTable } from '../http/route-table.js';
-import { ConfigSecretSource, PluginFetch } from '../net/index.js';
-import type { PluginInstance } from '../plugins/instance.js';
+import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
+import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
@@ -16,6 +17,7 @@ import { SyscallTable } from '../syscalls/table.js';
 import { createLogger } from '../telemetry/logger.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { createContainer, register, registerLazy, resolve } from './container.js';
+import { createPluginScope } from './plugin-scope.js';
 import * as T from './tokens.js';
 
 /** The composition root: which implementation stands behind which token. Read it top to bottom to see what the kernel is. */
@@ -95,6 +97,13 @@ function createSupervisor(c: DependencyContainer): Supervisor {
   return supervisor;
 }
 
+/** One instance of a plugin, out of a child container: the kernel's parts, where it matters under the plugin's name. */
+function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, grants: Grant[]): PluginInstance {
+  const scope = createPluginScope(kernel, manifest.id);
+  registerLazy(scope.container, T.LOGGER, () => resolve(kernel, T.LOGGER).child({ plugin: manifest.id }));
+  return new PluginInstance(manifest, grants, scope, resolve(scope.container, T.LOGGER));
+}
+
 function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | undefined): PluginManager {
   const log = resolve(c, T.LOGGER);
   const metrics = resolve(c, T.METRICS);
@@ -105,6 +114,7 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
     supervisor: resolve(c, T.SUPERVISOR),
     syscalls: resolve(c, T.SYSCALLS),
     store: resolve(c, T.STATE_STORE),
+    newInstance: (manifest, grants) => composePlugin(c, manifest, grants),
     cacheDir,
     ...(fakes && { fakes }),
     onLog: (plugin, { level, message, fields }) => log[level]({ plugin, ...fields }, message),

@@ -6,8 +6,10 @@ import { createPlugin, nextSteps } from './create.js';
 import { runDev } from './dev.js';
 import { CliError, EXIT, toCliError } from './errors.js';
 import { Output } from './output.js';
+import { packCommand } from './pack.js';
 import { pluginCommands } from './plugins.js';
 import { TEMPLATES, type TemplateName } from './templates.js';
+import { verifyCommand } from './verify.js';
 
 /* The `atoll` command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 4 not allowed, 5 not found. */
 
@@ -73,6 +75,8 @@ program
       out.result(built, built.out ? `${size}\n${built.out}` : size);
     }),
   );
+packCommand(program, run);
+verifyCommand(program, run);
 program
   .command('config')
   .description('configuration')

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { request, type ServerOptions } from './client.js';
+import type { Run } from './command.js';
 import { type LogOptions, showLogs } from './logs.js';
 import { type Output, table } from './output.js';
 
@@ -11,8 +12,6 @@ interface Plugin {
   reason?: string;
   [member: string]: unknown;
 }
-
-type Run = (task: (out: Output, server: ServerOptions) => Promise<void>) => Promise<void>;
 
 const base = '/api/v1/plugins';
 const at = (id: string) => `${base}/${encodeURIComponent(id)}`;

@@ -66,6 +66,107 @@ export const ERRORS = {
   PLUGIN_START_FAILED: { status: 502, title: 'The plugin failed to start', hint: 'See GET /api/v1/plugins/{id}/logs.' },
   PLUGIN_QUARANTINED: { status: 503, title: 'The plugin crashed too often', hint: 'Correct it, then enable it again.' },
   CONFIG_INVALID: { status: 422, title: 'Invalid configuration', hint: 'Correct the named key.' },
+  DEPENDENCY_CONFLICT: {
+    status: 409,
+    title: 'Requirements of plugins contradict each other',
+    hint: 'Follow the suggestion in `suggestions`, or change one of the named ranges.',
+  },
+  // --- packages and the registry
+  PACKAGE_INVALID: { status: 422, title: 'Not a plugin package', hint: 'Make one with `atoll pack <folder>`.' },
+  PACKAGE_DAMAGED: {
+    status: 422,
+    title: 'The package is cut off or damaged',
+    hint: 'Fetch it again; `atoll verify <file>` checks a package.',
+  },
+  PACKAGE_ALTERED: {
+    status: 422,
+    title: 'The package is not what its publisher packed',
+    hint: 'Do not use it; fetch it again from its publisher.',
+  },
+  PACKAGE_TOO_LARGE: {
+    status: 413,
+    title: 'The package is too large',
+    hint: 'Leave out what is not needed, or fetch large data at run time.',
+  },
+  PACKAGE_MISMATCH: {
+    status: 422,
+    title: 'Another package than the one asked for',
+    hint: 'Do not use it; tell the operator of the source that it serves the wrong file.',
+  },
+  PACKAGE_RENAMED: {
+    status: 409,
+    title: 'A plugin keeps its id and its package name',
+    hint: 'Publish under the name that the id has had, or choose a new id.',
+  },
+  PACKAGE_DOWNGRADE: {
+    status: 409,
+    title: 'Older than what is published',
+    hint: 'Raise the version, or publish with `--backport` when an older line is meant to go on.',
+  },
+  PACKAGE_QUARANTINED: {
+    status: 403,
+    title: 'The package is quarantined',
+    hint: 'Take a version that is signed with a key that is trusted.',
+  },
+  SIGNATURE_MISSING: { status: 403, title: 'The package is not signed', hint: 'Pack it again with a signing key.' },
+  SIGNATURE_INVALID: {
+    status: 422,
+    title: 'The signature does not fit the package',
+    hint: 'Do not use it; fetch it again from its publisher.',
+  },
+  KEY_NOT_FOUND: { status: 404, title: 'Unknown publisher key', hint: '`atoll keys list` shows the known ones.' },
+  KEY_UNTRUSTED: {
+    status: 403,
+    title: 'The publisher is not trusted',
+    hint: 'Check the key with its publisher, then `atoll keys trust <key>`.',
+  },
+  KEY_REVOKED: {
+    status: 403,
+    title: 'The publisher key is revoked',
+    hint: 'Ask the publisher for a package with a new key.',
+  },
+  PUBLISHER_MISMATCH: {
+    status: 409,
+    title: 'The id belongs to another publisher',
+    hint: 'Choose another id; or, if the publisher has a new key, `atoll keys trust <key> --publisher <name>`.',
+  },
+  VERSION_EXISTS: {
+    status: 409,
+    title: 'The version is published already, with other content',
+    hint: 'Raise the version: what is published never changes.',
+  },
+  VERSION_NOT_FOUND: { status: 404, title: 'No such version', hint: '`atoll registry info <id>` lists the versions.' },
+  KEY_UNUSABLE: {
+    status: 422,
+    title: 'The key can not be used',
+    hint: 'Name a file with an Ed25519 key in PEM; `atoll keys create` makes one.',
+  },
+  STORE_DAMAGED: {
+    status: 500,
+    title: 'The plugin store is damaged',
+    hint: 'Run `atoll registry check --repair`, or restore the folder from a backup.',
+  },
+  STORE_BUSY: { status: 503, title: 'Another process changes the plugin store', hint: 'Try again in a moment.' },
+  STORE_FULL: {
+    status: 507,
+    title: 'The plugin store can not be written',
+    hint: 'Free disk space or correct the rights of its folder.',
+  },
+  SOURCE_UNREACHABLE: {
+    status: 502,
+    title: 'The package source cannot be reached',
+    hint: 'Check its address, or import an offline bundle with `atoll registry import`.',
+  },
+  SOURCE_BAD_ANSWER: {
+    status: 502,
+    title: 'The package source answered nonsense',
+    hint: 'Check that the configured address is an npm-compatible registry.',
+  },
+  SOURCE_DENIED: {
+    status: 403,
+    title: 'The package source refuses access',
+    hint: 'Check the token for this registry.',
+  },
   // --- a plugin's fault
   PLUGIN_ERROR: { status: 502, title: 'The plugin failed', hint: 'See GET /api/v1/plugins/{id}/logs.' },
   PLUGIN_CRASHED: { status: 502, title: 'The plugin crashed', hint: 'It is being restarted; try again.' },

@@ -3,14 +3,6 @@ declare module 'whatwg-url' {
   export const URL: unknown;
   export const URLSearchParams: unknown;
 }
-declare module 'event-target-shim' {
-  export const Event: typeof globalThis.Event;
-  export const EventTarget: typeof globalThis.EventTarget;
-}
-declare module 'core-js/actual/structured-clone' {
-  const structuredClone: (value: unknown) => unknown;
-  export default structuredClone;
-}
 declare module 'undici/lib/web/fetch/formdata.js' {
   export const FormData: unknown;
 }

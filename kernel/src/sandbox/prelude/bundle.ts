@@ -18,7 +18,8 @@ export async function bundlePrelude(): Promise<{ code: string; inputs: string[] 
     target: 'es2022',
     minify: true,
     keepNames: false,
-    charset: 'utf8',
+    // One character beyond Latin-1 would double what the source takes in every isolate.
+    charset: 'ascii',
     absWorkingDir: KERNEL_ROOT,
     // @exodus/bytes assumes a native TextEncoder under `browser`; its React Native build brings its own.
     conditions: ['react-native'],

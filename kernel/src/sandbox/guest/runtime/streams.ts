@@ -81,8 +81,15 @@ export class IncomingStream {
 
 const encoder = () => new TextEncoder();
 
-/** The stream as web-standard bytes. */
-export function toByteStream(incoming: IncomingStream): ReadableStream<Uint8Array> {
+/** The stream as web-standard bytes. `asError` makes of a failure what its readers get. */
+export function toByteStream(
+  incoming: IncomingStream,
+  asError: (error: unknown) => unknown = (error) => error,
+): ReadableStream<Uint8Array> {
+  const next = () =>
+    incoming.next().catch((error) => {
+      throw asError(error);
+    });
   return new ReadableStream<Uint8Array>(
     {
       type: 'bytes',
@@ -90,7 +97,7 @@ export function toByteStream(incoming: IncomingStream): ReadableStream<Uint8Arra
         // Empty chunks are skipped: a pull that enqueues nothing would not be asked again.
         let bytes: Uint8Array = new Uint8Array(0);
         while (bytes.byteLength === 0) {
-          const { done, value } = await incoming.next();
+          const { done, value } = await next();
           if (done) {
             controller.close();
             (controller as ReadableByteStreamController).byobRequest?.respond(0);
@@ -152,7 +159,7 @@ export class OutgoingStream {
       });
       this.#wake = undefined;
     }
-    if (this.#stopped) return;
+    if (this.#stopped || chunk.length === 0) return;
     this.#credit -= chunk.length;
     outbox.push(FrameType.CHUNK, this.id, '', chunk);
   }

@@ -5,6 +5,8 @@ import { Response } from 'undici/lib/web/fetch/response.js';
 import { Request } from 'undici/lib/web/fetch/request.js';
 import { defineClass, defineGlobal } from './define.js';
 import { type FetchReplyHead, webHost } from './host.js';
+import { networkError } from './network-error.js';
+import { bindTask } from './task.js';
 
 defineClass('Headers', Headers as never);
 defineClass('Response', Response as never);
@@ -17,6 +19,8 @@ async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<glob
   const request = new globalThis.Request(input, init);
   const { signal } = request;
   signal.throwIfAborted();
+  // The prelude's own `await` does not carry the current call along, and the call's end has to end this request.
+  const send = bindTask((body: Uint8Array | ReadableStream<Uint8Array> | null) => webHost().fetch(head, body, signal));
   const head = {
     url: request.url,
     method: request.method,
@@ -24,7 +28,7 @@ async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<glob
     redirect: request.redirect,
   };
   try {
-    const { head: reply, body } = await webHost().fetch(head, await bodyOf(request, init), signal);
+    const { head: reply, body } = await send(await bodyOf(request, init));
     return toResponse(reply, body);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
@@ -49,15 +53,6 @@ function toResponse(reply: FetchReplyHead, body: ReadableStream<Uint8Array> | nu
   Object.defineProperty(response, 'url', { value: reply.url, configurable: true });
   Object.defineProperty(response, 'redirected', { value: reply.redirected, configurable: true });
   return response;
-}
-
-/** As in browsers a failed fetch is a TypeError; the host's reason and code are its cause and stay readable. */
-function networkError(error: unknown): TypeError {
-  const { message, code } = error as { message?: string; code?: string };
-  return Object.assign(
-    new TypeError(`fetch failed: ${message ?? 'unknown'}`, { cause: error }),
-    code === undefined ? {} : { code },
-  );
 }
 
 defineGlobal('fetch', fetch);

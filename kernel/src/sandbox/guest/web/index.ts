@@ -3,21 +3,32 @@ import './dom-exception.js';
 import './base64.js';
 import './timers.js';
 import './console.js';
-import './events.js';
+import './event.js';
+import './event-target.js';
+import './global-scope.js';
+import './performance.js';
 import './abort.js';
 import './encoding.js';
 import './streams.js';
 import './url.js';
-import './blob.js';
 import './clone.js';
+import './blob.js';
+import './message-channel.js';
+import './compression.js';
 import './fetch.js';
 import './crypto.js';
 import { defineGlobal } from './define.js';
+import { refuseClones } from './clone.js';
 import { connectHost, type WebHost } from './host.js';
-import { startClock } from './timers.js';
+import { startClock } from './clock.js';
 
-export { fireTimer, setTaskWrapper } from './timers.js';
+export { setTaskWrapper } from './task.js';
+export { fireTimer } from './timers.js';
 
+refuseClones(
+  URL, URLSearchParams, Headers, Request, Response, FormData, EventTarget, Event, ReadableStream, WritableStream,
+  TransformStream, TextDecoder, CryptoKey, AbortController,
+); // biome-ignore format: a list
 defineGlobal('self', globalThis);
 defineGlobal('navigator', Object.freeze({ userAgent: 'Atoll' }));
 

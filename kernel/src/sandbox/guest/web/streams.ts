@@ -13,7 +13,8 @@ class TextEncoderStream {
     let high = '';
     this.#transform = new TransformStream({
       transform(chunk, controller) {
-        const text = high + String(chunk);
+        // Not String(): that would take symbols.
+        const text = `${high}${chunk}`;
         const last = text.charCodeAt(text.length - 1);
         high = last >= 0xd800 && last <= 0xdbff ? text.slice(-1) : '';
         const whole = high === '' ? text : text.slice(0, -1);

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { PluginBundle } from '../bundle.js';
+import { ENVELOPE_FILE, openStatement } from './envelope.js';
+import { integrityOf } from './integrity.js';
+import { BUNDLE_FILE, MAP_FILE } from './layout.js';
+
+const FILES = ['package.json', BUNDLE_FILE, MAP_FILE];
+
+/**
+ * The bundle of an unpacked package, as it was packed. Throws PACKAGE_ALTERED when a file is not what the package's
+ * statement says, and PACKAGE_INVALID or SIGNATURE_INVALID for the statement itself.
+ */
+export async function readPackedBundle(dir: string): Promise<PluginBundle> {
+  const { statement } = openStatement(await readPart(dir, ENVELOPE_FILE));
+  const [, code, map] = await Promise.all(
+    FILES.map(async (file) => {
+      const content = await readPart(dir, file);
+      if (integrityOf(content) === statement.files[file]) return content;
+      throw new AtollError('PACKAGE_ALTERED', `${path.join(dir, file)} is not what its publisher put in.`);
+    }),
+  );
+  return {
+    code: code!.toString('utf8'),
+    map: map!.toString('utf8'),
+    hash: createHash('sha256').update(code!).digest('hex'),
+    bytes: code!.length,
+    inputs: [ENVELOPE_FILE, ...FILES].map((file) => path.join(dir, file)),
+    contents: [],
+  };
+}
+
+function readPart(dir: string, file: string): Promise<Buffer> {
+  return readFile(path.join(dir, file)).catch((error: Error) => {
+    throw new AtollError('PACKAGE_DAMAGED', `${path.join(dir, file)} can't be read: ${error.message}.`);
+  });
+}
