@@ -259,6 +259,17 @@ export const ERRORS = {
     title: 'The input is longer than the context window',
     hint: 'Send less, or raise the context size.',
   },
+  // --- storage
+  STORAGE_QUOTA: {
+    status: 413,
+    title: "The plugin's storage is full",
+    hint: 'Delete something, or raise `storage.maxRows` or `storage.maxBytes`.',
+  },
+  STORAGE_UNSUPPORTED: {
+    status: 501,
+    title: 'The database cannot do this',
+    hint: 'Install pgvector 0.8 or newer on the PostgreSQL server, or use the embedded database.',
+  },
   // --- the database
   DATABASE_UNAVAILABLE: {
     status: 503,
