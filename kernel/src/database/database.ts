@@ -50,6 +50,7 @@ export class Database {
   #reachable = false;
   #closed = false;
   #ping: NodeJS.Timeout | undefined;
+  readonly #clients = new Set<pg.PoolClient>();
   readonly #countQuery: (labels: Record<'outcome', string>) => void;
   readonly #observeQuery: (seconds: number) => void;
 
@@ -132,6 +133,12 @@ export class Database {
     return new Migrations(orm, this.engine === 'postgresql' ? this.#pool : undefined);
   }
 
+  /** The server's processes behind the open connections. */
+  async connectionPids(): Promise<number[]> {
+    await this.#ready();
+    return [...this.#clients].map((client) => (client as unknown as { processID: number }).processID);
+  }
+
   /** For libraries that bring their own PostgreSQL client: how to connect. */
   get connectionOptions(): pg.ClientConfig {
     const embedded = this.#embedded;
@@ -194,6 +201,8 @@ export class Database {
       observe: (sql, ms, failed) => this.#observe(sql, ms, failed),
       onPool: (pool) => {
         this.#pool = pool;
+        pool.on('connect', (client) => this.#clients.add(client));
+        pool.on('remove', (client) => this.#clients.delete(client));
       },
       onWarning: (message) => log.debug({ message: withoutLiterals(message) }, 'database'),
     });

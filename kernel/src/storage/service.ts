@@ -112,6 +112,42 @@ export class StorageService {
     return new Collection(name, table, this.database, namespace.quota, validator, this.limits);
   }
 
+  get maxDocumentBytes(): number {
+    return this.limits.maxDocumentBytes;
+  }
+
+  blobs(plugin: string): Blobs {
+    return this.#namespace(plugin).blobs;
+  }
+
+  async hasData(plugin: string): Promise<boolean> {
+    const rows = await this.database.query(
+      `select 1 from storage_collection where plugin = $1 union all select 1 from storage_blob where plugin = $1 limit 1`,
+      [plugin],
+    );
+    return rows.length > 0;
+  }
+
+  /** The table of a collection as it is; a new one without indexes when there is none. */
+  openStored(plugin: string, name: string): Promise<CollectionTable> {
+    const { tables } = this.#namespace(plugin);
+    const opening =
+      tables.get(name) ?? this.#stored(plugin, name).then((spec) => this.#openTable(plugin, name, spec, undefined));
+    tables.set(name, opening);
+    return opening;
+  }
+
+  /** Counts what the work stores, which may replace something; so what it really was is counted afterwards. */
+  async withQuota<T>(plugin: string, rows: number, bytes: number, work: () => Promise<T>): Promise<T> {
+    const { quota } = this.#namespace(plugin);
+    await quota.reserve(rows, bytes);
+    try {
+      return await work();
+    } finally {
+      quota.recount();
+    }
+  }
+
   usage(plugin: string): Promise<Usage> {
     return this.#namespace(plugin).quota.usage();
   }
@@ -147,6 +183,14 @@ export class StorageService {
   /** Removes what interrupted uploads have left. */
   sweep(): Promise<void> {
     return sweepUploads(this.database);
+  }
+
+  async #stored(plugin: string, name: string): Promise<CollectionSpec> {
+    const rows = await this.database.query<{ spec: CollectionSpec }>(
+      'select spec from storage_collection where plugin = $1 and name = $2',
+      [plugin, name],
+    );
+    return rows[0]?.spec ?? { indexes: [] };
   }
 
   #namespace(plugin: string): Namespace {

@@ -120,14 +120,7 @@ export class CollectionTable {
     const added = wanted.filter(({ name }) => !present.has(name));
     const small = await this.database.transaction(async () => {
       await this.database.query(`select pg_advisory_xact_lock(${DDL_LOCK}, ${this.id})`);
-      await this.database.query(`create table if not exists ${this.name} (
-        org text collate "C" not null,
-        id text collate "C" not null,
-        version int not null default 1,
-        size int not null,
-        doc jsonb not null,
-        primary key (org, id)
-      )`);
+      await this.database.query(createCollectionTable(this.id));
       for (const { name, type } of added)
         await this.database.query(`alter table ${this.name} add column if not exists ${identifier(name)} ${type}`);
       const [row] = await this.database.query<{ count: number }>(
@@ -248,6 +241,18 @@ export class CollectionTable {
         .reduce((a, b) => (a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]) ? b : a));
     }
   }
+}
+
+/** The table of a collection as it is without any index. */
+export function createCollectionTable(id: number): string {
+  return `create table if not exists plugin_data.c${id} (
+    org text collate "C" not null,
+    id text collate "C" not null,
+    version int not null default 1,
+    size int not null,
+    doc jsonb not null,
+    primary key (org, id)
+  )`;
 }
 
 /** The one column for all fields of full text. */

@@ -270,6 +270,11 @@ export const ERRORS = {
     title: 'The database cannot do this',
     hint: 'Install pgvector 0.8 or newer on the PostgreSQL server, or use the embedded database.',
   },
+  IMPORT_INVALID: {
+    status: 422,
+    title: 'Not an export of a plugin',
+    hint: 'Use a file that `atoll data export` has written. What came before the line stays imported; importing again is harmless.',
+  },
   // --- the database
   DATABASE_UNAVAILABLE: {
     status: 503,
@@ -295,6 +300,11 @@ export const ERRORS = {
     status: 500,
     title: 'The database is of a newer version',
     hint: 'Run the newer Atoll, or roll its migrations back with it first.',
+  },
+  BACKUP_INVALID: {
+    status: 422,
+    title: 'Not a usable backup',
+    hint: 'Nothing was changed. Use a file that `atoll db backup` has written, with the same or a newer Atoll.',
   },
   MIGRATION_FAILED: {
     status: 500,
