@@ -16,3 +16,4 @@ declare module 'undici/lib/web/fetch/request.js' {
   export const Request: unknown;
 }
 declare const module: { exports: unknown };
+declare function require(path: './on-demand.js'): unknown;

@@ -1,5 +1,6 @@
 import type { HttpMethod, RouteRegistration } from '@atoll/plugin-sdk';
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import { isMaterialised } from '../web/lazy.js';
 import type { HttpCallMeta, HttpReplyMeta } from '../../protocol/messages.js';
 import { stringifyResult } from './errors.js';
 import type { InboundCall, Outcome } from './inbound.js';
@@ -97,7 +98,7 @@ const NO_CONTENT: HttpReplyMeta = { s: 204, h: [] };
 
 function toOutcome(result: unknown, call: InboundCall): Outcome | Promise<Outcome> {
   if (result === undefined) return { meta: NO_CONTENT };
-  if (result instanceof Response) return fromResponse(result);
+  if (isMaterialised() && result instanceof Response) return fromResponse(result);
   if (typeof result === 'object' && result !== null && Symbol.asyncIterator in result) {
     return fromIterable(result as AsyncIterable<unknown>, (call.meta as HttpCallMeta).h.accept ?? '');
   }
