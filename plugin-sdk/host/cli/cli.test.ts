@@ -268,4 +268,4 @@ it('develops: create, dev, list, swap on save, logs, stop', async () => {
   child.kill('SIGTERM');
   const [code] = (await once(child, 'exit')) as [number];
   expect(code).toBe(0);
-});
+}, 90_000);
