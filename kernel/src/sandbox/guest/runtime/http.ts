@@ -5,7 +5,7 @@ import type { HttpCallMeta, HttpReplyMeta } from '../../protocol/messages.js';
 import { stringifyResult } from './errors.js';
 import type { InboundCall, Outcome } from './inbound.js';
 import { handle } from './inbound.js';
-import { type Chunk, iterateStream, toByteStream } from './streams.js';
+import { bodyChunk, type Chunk, iterateStream, toByteStream } from './streams.js';
 
 type Handler = (request: GuestHttpRequest) => unknown;
 
@@ -75,7 +75,7 @@ function makeRequest(call: InboundCall, meta: HttpCallMeta): Request {
 async function fromResponse(response: Response): Promise<Outcome> {
   const meta: HttpReplyMeta = { s: response.status, h: [...response.headers] };
   if (!response.body) return { meta };
-  return { meta, stream: iterateStream(response.body), encode: (chunk) => chunk as Chunk };
+  return { meta, stream: iterateStream(response.body), encode: bodyChunk };
 }
 
 function fromIterable(source: AsyncIterable<unknown>, accept: string): Outcome {
