@@ -27,6 +27,7 @@ const COMMANDS = {
   start: [...BUILD, [at('kernel/dist/main.js')]],
   atoll: [...BUILD, [at('plugin-sdk/dist-host/cli/main.js')]],
   test: [...BUILD, VITEST],
+  'test:postgres': [...BUILD, [at('node_modules/jiti/lib/jiti-cli.mjs'), at('test/postgres/main.ts')]],
   chaos: [...BUILD, [...VITEST, '--config', at('test/chaos/vitest.config.ts')]],
   bench: [...BUILD, [at('node_modules/jiti/lib/jiti-cli.mjs'), at('test/bench/main.ts')]],
   biome: [[BINARY, at('node_modules/@biomejs', `cli-${process.platform}-${process.arch}`, 'biome')]],

@@ -139,9 +139,7 @@ export class Database {
     try {
       if (this.engine === 'embedded') await this.#startEmbedded();
       this.#orm = await this.#connect();
-      await this.#orm.connect();
-      this.#pool ??= (await this.#orm.driver.getConnection().getNativeClient()) as unknown as pg.Pool;
-      await this.#assertReachable();
+      await this.#assertReachable(this.#orm);
       this.#reachable = true;
       if (this.options.migrate !== false) await this.#migrate(this.#orm);
       this.#watch();
@@ -181,8 +179,9 @@ export class Database {
     });
   }
 
-  async #assertReachable(): Promise<void> {
+  async #assertReachable(orm: Orm): Promise<void> {
     try {
+      await orm.connect();
       await this.#pool!.query('select 1');
     } catch (error) {
       const reason = error instanceof Error ? error.message || (error as { code?: string }).code : String(error);

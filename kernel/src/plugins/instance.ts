@@ -1,5 +1,6 @@
 import { AtollError, type ChannelRegistration, type RouteRegistration } from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
+import { assertOutsideTransaction } from '../database/index.js';
 import type { PluginScope } from '../di/plugin-scope.js';
 import type { EventBus } from '../events/index.js';
 import type { Grant } from '../net/index.js';
@@ -54,6 +55,7 @@ export class PluginInstance {
 
   /** Calls into the isolate. Rejects with an AtollError. */
   call(request: GuestRequest): Promise<GuestReply> {
+    assertOutsideTransaction('A call into a plugin');
     if (!this.isolate) return Promise.reject(new AtollError('PLUGIN_NOT_ACTIVE', `${this.id} does not run.`));
     return this.isolate.client.call(request);
   }

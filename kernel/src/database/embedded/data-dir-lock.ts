@@ -12,7 +12,7 @@ export class DataDirLock {
 
   /** Throws DATABASE_LOCKED when another process has it. */
   static acquire(file: string): DataDirLock {
-    mkdirSync(path.dirname(file), { recursive: true });
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     const holder = new DatabaseSync(file);
     try {
       holder.exec('pragma locking_mode = exclusive; begin exclusive');

@@ -36,7 +36,7 @@ export class EmbeddedServer {
   async start(): Promise<void> {
     const { dataDir } = this.options;
     if (dataDir !== undefined) {
-      await mkdir(path.dirname(dataDir), { recursive: true });
+      await mkdir(path.dirname(dataDir), { recursive: true, mode: 0o700 });
       this.#lock = DataDirLock.acquire(`${dataDir}.lock`);
     }
     try {
