@@ -64,6 +64,15 @@ const SOURCE = (up: string, far: string) => `
     controller.close();
     return { seen, done: (await reader.read()).done };
   });
+  http.get('/byob', async () => {
+    const reader = (await fetch(UP + '/text')).body.getReader({ mode: 'byob' });
+    const parts = [];
+    for (;;) {
+      const { done, value } = await reader.read(new Uint8Array(4));
+      if (done) return parts;
+      parts.push(new TextDecoder().decode(value));
+    }
+  });
   http.get('/request-streams', async () => {
     let controller;
     const upload = new ReadableStream({ start: (it) => { controller = it; } });
@@ -238,6 +247,8 @@ describe('answers', () => {
 
   it('can be cloned, and keep what they are', async () =>
     expect(await get('/clone')).toEqual(['some text', 'some text', true, 'basic', true, '']));
+
+  it('can be read into memory of one’s own', async () => expect(await get('/byob')).toEqual(['some', ' tex', 't']));
 
   it('stream through to the client, chunk by chunk', async () => {
     let send!: (text: string) => void;

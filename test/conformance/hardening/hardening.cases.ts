@@ -355,6 +355,12 @@ test('what is too large for a frame is refused before it leaves', async () => {
   await rejects(TypeError, fetch(url, { headers: { x: 'y'.repeat(5_000_000) } }));
 });
 
+test('endless names of hosts are refused', () => {
+  for (const label of ['ü', '☃', 'xn--', 'a.', '\u00ad']) {
+    equal(URL.canParse(`http://${label.repeat(50_000)}ü/`), false, label);
+  }
+});
+
 test('timers are bounded', () => {
   const ids: number[] = [];
   throws(RangeError, () => {
