@@ -6,3 +6,4 @@ export * from './package/index.js';
 export * from './permissions.js';
 export * from './store/index.js';
 export * from './resolve/index.js';
+export * from './sources/index.js';

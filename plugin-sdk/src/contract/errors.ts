@@ -147,10 +147,10 @@ export const ERRORS = {
     hint: 'Run `atoll registry check --repair`, or restore the folder from a backup.',
   },
   STORE_BUSY: { status: 503, title: 'Another process changes the plugin store', hint: 'Try again in a moment.' },
-  STORE_FULL: {
-    status: 507,
+  STORE_UNWRITABLE: {
+    status: 503,
     title: 'The plugin store can not be written',
-    hint: 'Free disk space or correct the rights of its folder.',
+    hint: 'Free disk space, or correct its folder and the rights to it.',
   },
   SOURCE_UNREACHABLE: {
     status: 502,

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { type PluginManifest, parseManifest } from '../manifest.js';
 import { ENVELOPE_FILE, openStatement, type Signer, type Statement } from './envelope.js';
@@ -33,6 +34,8 @@ export interface Expected {
   version?: string;
   /** SRI; several algorithms may be listed, SHA-512 counts. */
   integrity?: string;
+  /** The whole manifest, as it was shown to who decided on it. */
+  manifest?: PluginManifest;
 }
 
 export interface ReadOptions {
@@ -59,6 +62,12 @@ export async function readPackage(
   assertVersion(manifest.version);
   assertIdentity(manifest, statement, 'Its statement');
   assertIdentity(manifest, expected, 'What was asked for');
+  if (expected.manifest && !isDeepStrictEqual(manifest, expected.manifest)) {
+    throw new AtollError(
+      'PACKAGE_MISMATCH',
+      `The manifest in ${manifest.name}@${manifest.version} is not the one that was shown for it.`,
+    );
+  }
   return {
     manifest,
     packageJson,

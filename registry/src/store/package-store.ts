@@ -99,7 +99,7 @@ export class PackageStore {
     this.#facts = new FactsCache(this.#at('facts'), this.#at('drafts'), this.#blobs);
   }
 
-  /** Throws STORE_BUSY or STORE_FULL; damage is repaired and told in `report`. */
+  /** Throws STORE_BUSY or STORE_UNWRITABLE; damage is repaired and told in `report`. */
   static async open(options: StoreOptions): Promise<PackageStore> {
     const store = new PackageStore(options);
     await mkdir(store.#at('drafts'), { recursive: true }).catch((error: unknown) => {
