@@ -15,8 +15,9 @@ const BINARY = Symbol('binary');
 
 const TSC = [at('node_modules/typescript/bin/tsc'), '-b'];
 const PRELUDE = [at('kernel/dist/sandbox/build-prelude.js')];
+const DATABASE = [at('kernel/dist/database/build-template.js')];
 // What runs: the kernel and the command line with what they refer to. Plugins are bundled when they start.
-const BUILD = [[...TSC, at('kernel'), at('plugin-sdk/tsconfig.host.json')], PRELUDE];
+const BUILD = [[...TSC, at('kernel'), at('plugin-sdk/tsconfig.host.json')], PRELUDE, DATABASE];
 const VITEST = [at('node_modules/vitest/vitest.mjs'), 'run'];
 
 /** Command → the Node processes it runs one after the other; the last one also gets the command's arguments. */
@@ -26,6 +27,7 @@ const COMMANDS = {
   start: [...BUILD, [at('kernel/dist/main.js')]],
   atoll: [...BUILD, [at('plugin-sdk/dist-host/cli/main.js')]],
   test: [...BUILD, VITEST],
+  'test:postgres': [...BUILD, [at('node_modules/jiti/lib/jiti-cli.mjs'), at('test/postgres/main.ts')]],
   chaos: [...BUILD, [...VITEST, '--config', at('test/chaos/vitest.config.ts')]],
   bench: [...BUILD, [at('node_modules/jiti/lib/jiti-cli.mjs'), at('test/bench/main.ts')]],
   biome: [[BINARY, at('node_modules/@biomejs', `cli-${process.platform}-${process.arch}`, 'biome')]],

@@ -7,7 +7,8 @@ afterEach(() => vi.unstubAllEnvs());
 
 /** The configuration with these variables, and without those of the machine. */
 async function load(env: Record<string, string>, nodeEnv?: string) {
-  for (const name of ['OLLAMA_HOST', 'OPENAI_API_KEY', 'OPENAI_BASE_URL']) vi.stubEnv(name, env[name] ?? '');
+  for (const name of ['DATABASE_URL', 'OLLAMA_HOST', 'OPENAI_API_KEY', 'OPENAI_BASE_URL'])
+    vi.stubEnv(name, env[name] ?? '');
   return (await loadConfig({ configDir, env: {}, ...(nodeEnv && { nodeEnv }) })).config;
 }
 

@@ -1,6 +1,6 @@
 import { defineConfig, type PartialConfig, wrongVariable } from '@atoll/kernel/config';
 
-const { OLLAMA_HOST, OPENAI_API_KEY, OPENAI_BASE_URL } = process.env;
+const { DATABASE_URL, OLLAMA_HOST, OPENAI_API_KEY, OPENAI_BASE_URL } = process.env;
 
 const OLLAMA_PORT = '11434';
 
@@ -37,5 +37,13 @@ if (OPENAI_API_KEY) {
   secrets.OPENAI_API_KEY = { value: OPENAI_API_KEY, hosts: [host] };
 }
 
+function databaseUrl(given: string): string {
+  if (/^postgres(ql)?:\/\//.test(given) && URL.canParse(given)) return given;
+  // Not the text itself: it may hold a password.
+  throw wrongVariable('DATABASE_URL', '********', 'a URL such as postgres://user:password@host:5432/atoll');
+}
+
+const database: PartialConfig['database'] = DATABASE_URL ? { url: databaseUrl(DATABASE_URL) } : {};
+
 /** The base layer. What is absent here has the default of kernel/src/config/schema.ts. */
-export default defineConfig({ plugins: { config: plugins }, secrets });
+export default defineConfig({ plugins: { config: plugins }, secrets, database });

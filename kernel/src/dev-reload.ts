@@ -7,18 +7,24 @@ import * as T from './di/tokens.js';
 
 /** Saving several files at once is one change. */
 const QUIET_MS = 60;
+/** What a plugin is not made of, relative to its folder. */
+const IGNORED = /(^|[\\/])(node_modules|dist|\.[^\\/]+)([\\/]|$)/;
 
 /** Watches the sources of all plugins and swaps a plugin when one of its files changes. Returns the undo. */
 export async function startDevReload(container: DependencyContainer): Promise<() => Promise<void>> {
   const manager = resolve(container, T.PLUGIN_MANAGER);
   const folders = manager.folders();
+  const ownerOf = (file: string) => [...folders].find(([, dir]) => file.startsWith(dir + path.sep))?.[0];
   const timers = new Map<string, NodeJS.Timeout>();
   const watcher = watch([...folders.values()], {
     ignoreInitial: true,
-    ignored: (file) => /[\\/](node_modules|dist|\.git)([\\/]|$)/.test(file),
+    ignored: (file) => {
+      const owner = ownerOf(file);
+      return owner !== undefined && IGNORED.test(path.relative(folders.get(owner)!, file));
+    },
   });
   watcher.on('all', (_, file) => {
-    const owner = [...folders].find(([, dir]) => file.startsWith(dir + path.sep))?.[0];
+    const owner = ownerOf(file);
     if (!owner) return;
     clearTimeout(timers.get(owner));
     timers.set(

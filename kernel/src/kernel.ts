@@ -56,8 +56,12 @@ export class Kernel {
       steps.push({ name, ms: Math.round(performance.now() - began) });
       return result;
     };
+    // Beside everything else: it takes longer than all the rest up to where it is needed.
+    const opened = step('database', () => resolve(this.container, T.DATABASE).open());
+    opened.catch(() => {});
     const rootKey = await step('root key', () => this.#loadRootKey());
     const url = await step('http', () => this.#listen());
+    await opened;
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
     await step('plugins', () => manager.start());
@@ -74,6 +78,7 @@ export class Kernel {
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
+    await resolve(this.container, T.DATABASE).close();
   }
 
   async #loadRootKey(): Promise<RootKey> {
@@ -107,7 +112,7 @@ export class Kernel {
       metrics: resolve(this.container, T.METRICS),
       kernelRoutes: pluginApi(host),
       version: KERNEL_VERSION,
-      readiness: () => ({ plugins: this.#ready }),
+      readiness: () => ({ plugins: this.#ready, database: resolve(this.container, T.DATABASE).reachable }),
     });
     this.#gateway = new WsGateway(app, {
       config,

@@ -5,6 +5,8 @@ import { AtollError, type CloudEvent, type ServiceProvider } from '@atoll/plugin
 import { type PluginManifest, readPluginFolder } from '@atoll/registry';
 import Value from 'typebox/value';
 import { type Config, ConfigSchema } from './config/index.js';
+import { Database } from './database/index.js';
+import { createTestDatabase, TEST_SERVER } from './database/testing.js';
 import { register, resolve } from './di/container.js';
 import * as T from './di/tokens.js';
 import { Kernel } from './kernel.js';
@@ -40,15 +42,22 @@ export class PluginUnderTest {
     private readonly kernel: Kernel,
     readonly id: string,
     private readonly url: string,
-    private readonly dataDir: string,
+    private readonly cleanUp: () => Promise<void>,
   ) {}
 
   /** Rejects with the reason when the plugin does not become active. */
   static async start(dir: string, options: PluginUnderTestOptions = {}): Promise<PluginUnderTest> {
     const { manifest } = await readPluginFolder(dir);
     const dataDir = await mkdtemp(path.join(tmpdir(), 'atoll-test-'));
+    const server = TEST_SERVER && (await createTestDatabase(TEST_SERVER));
+    const cleanUp = async () => {
+      await rm(dataDir, { recursive: true, force: true });
+      await (server || undefined)?.drop();
+    };
+    const config = testConfig(dir, dataDir, manifest.id, options);
+    if (server) config.database.url = server.url;
     const kernel = new Kernel({
-      config: testConfig(dir, dataDir, manifest.id, options),
+      config,
       override: (container) => fakeCapabilities(container, options),
       fakes: {
         services: Object.keys(options.services ?? {}),
@@ -56,7 +65,7 @@ export class PluginUnderTest {
       },
     });
     const { url } = await kernel.start();
-    const test = new PluginUnderTest(kernel, manifest.id, url, dataDir);
+    const test = new PluginUnderTest(kernel, manifest.id, url, cleanUp);
     resolve(kernel.container, T.EVENT_BUS).subscribe('**', (event) => test.events.push(event));
     const info = resolve(kernel.container, T.PLUGIN_MANAGER).get(manifest.id);
     if (info?.state === 'active') return test;
@@ -98,7 +107,7 @@ export class PluginUnderTest {
 
   async close(): Promise<void> {
     await this.kernel.stop();
-    await rm(this.dataDir, { recursive: true, force: true });
+    await this.cleanUp();
   }
 }
 
@@ -111,6 +120,7 @@ function testConfig(dir: string, dataDir: string, id: string, { config }: Plugin
     ...defaults,
     server: { ...defaults.server, port: 0, dataDir },
     auth: { adminKey: KEY },
+    database: { ...defaults.database },
     sandbox: { ...defaults.sandbox, spares: 0 },
     log: { ...defaults.log, level: 'silent' },
     plugins: { ...defaults.plugins, path: [dir], config: config ? { [id]: config } : {} },
@@ -123,6 +133,10 @@ function fakeCapabilities(
 ): void {
   const source: SecretSource = { get: (name) => (secrets.includes(name) ? { value: 'faked', hosts: [] } : undefined) };
   register(container, T.SECRETS, source);
+  const { database: config } = resolve(container, T.CONFIG);
+  const [log, metrics] = [resolve(container, T.LOGGER), resolve(container, T.METRICS)];
+  // In memory unless a server is named: nothing of a test outlives it.
+  register(container, T.DATABASE, { useFactory: () => new Database({ config, log, metrics }) });
   register(container, T.STATE_STORE, new MemoryStateStore());
   if (services) register(container, T.SERVICE_REGISTRY, new FakedServices(services));
   if (fake) register(container, T.PLUGIN_FETCH, new FakedFetch(resolve(container, T.CONFIG).net, source, fake));

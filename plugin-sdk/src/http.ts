@@ -1,14 +1,17 @@
 import type { Static, TSchema } from 'typebox';
 import type { Principal } from './contract/principal.js';
 
+/** Any JSON Schema object; to TypeBox alone, a string would be a schema as well. */
+type Schema = TSchema & object;
+
 /** TypeBox schemas of a route. What the kernel has checked arrives in the handler with these types. */
 export interface RouteSchemas {
-  params?: TSchema;
-  query?: TSchema;
-  headers?: TSchema;
-  body?: TSchema;
+  params?: Schema;
+  query?: Schema;
+  headers?: Schema;
+  body?: Schema;
   /** Used in the OpenAPI document and checked on plain JSON answers. */
-  response?: TSchema;
+  response?: Schema;
   summary?: string;
   description?: string;
   tags?: string[];

@@ -49,6 +49,8 @@ export const routes = definePlugin(({ http }) => {
 
   // @ts-expect-error: a route needs a handler
   http.get('/');
+  // @ts-expect-error: a schema is an object
+  http.post('/', { body: 'string' }, () => {});
   // @ts-expect-error: a limit is a number
   http.post('/', { body: Note, maxBodyBytes: '1 MB' }, () => {});
   // @ts-expect-error: handlers can't write to what they get

@@ -5,6 +5,7 @@ import { type BuildFailure, type BuildOptions, build, type Message, type Metafil
 import { boundary, publicName } from './bundle-boundary.js';
 import { BundleCache, sha256 } from './bundle-cache.js';
 import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
+import { withBundler } from './bundler-process.js';
 import type { PluginFolder } from './folder.js';
 import { FORMAT_KEY } from './package/layout.js';
 import { PACKAGE_LIMITS } from './package/limits.js';
@@ -82,7 +83,7 @@ function optionsFor(dir: string, entry: string) {
 async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle> {
   const root = await realpath(dir);
   try {
-    const { outputFiles, metafile } = await build(optionsFor(root, manifest.entry));
+    const { outputFiles, metafile } = await withBundler(() => build(optionsFor(root, manifest.entry)));
     const file = (name: string) => outputFiles.find((output) => path.basename(output.path) === name)!.text;
     const names = Object.keys(metafile.inputs);
     const map = publicMap(root, file('plugin.js.map'));

@@ -64,6 +64,9 @@ describe('the reasons', () => {
   it('a plugin that is disabled', () => {
     const a = node('a', { dependencies: { b: '^1.0.0' } });
     expect(reasons([a], [a, node('b')])).toEqual({ a: 'needs the plugin "b", which is disabled; enable it first' });
+    expect(reasons([a], [a, { ...node('b'), outOfAction: 'is quarantined' }])).toEqual({
+      a: 'needs the plugin "b", which is quarantined',
+    });
   });
 
   it('a wrong version, also of a disabled plugin, where enabling would not help', () => {
@@ -90,7 +93,10 @@ describe('the reasons', () => {
     const a = node('a', { consumes: { llm: '^1.0.0' } });
     const [b, c] = [node('b', { provides: { llm: '1.0.0' } }), node('c', { provides: { llm: '1.1.0' } })];
     expect(reasons([a], [a, b, c])).toEqual({
-      a: 'needs the service "llm" ^1.0.0; "b" or "c" could provide it but is disabled',
+      a: 'needs the service "llm" ^1.0.0; "b" could provide it but is disabled, "c" could provide it but is disabled',
+    });
+    expect(reasons([a], [a, { ...b, outOfAction: 'has failed' }])).toEqual({
+      a: 'needs the service "llm" ^1.0.0; "b" could provide it but has failed',
     });
   });
 

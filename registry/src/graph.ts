@@ -11,6 +11,8 @@ export interface GraphNode {
   readonly provides: Readonly<Record<string, string>>;
   /** Service → range. */
   readonly consumes: Readonly<Record<string, string>>;
+  /** Why a plugin that is not to start is none to build on, such as "has failed"; disabled when left out. */
+  readonly outOfAction?: string;
 }
 
 export interface StartPlan {
@@ -99,7 +101,8 @@ function missingPlugin(id: string, range: string, { nodes, all, pending }: Plann
   if (!semver.satisfies(installed.version, range)) {
     return `needs the plugin "${id}" ${range}, but ${installed.version} is installed`;
   }
-  if (!nodes.has(id)) return `needs the plugin "${id}", which is disabled; enable it first`;
+  if (!nodes.has(id))
+    return `needs the plugin "${id}", which ${installed.outOfAction ?? 'is disabled; enable it first'}`;
   return pending.has(id) ? `needs the plugin "${id}", which is pending: it ${shorten(pending.get(id)!)}` : undefined;
 }
 
@@ -113,16 +116,16 @@ function missingService(service: string, range: string, { nodes, all, pending }:
   if (enabled.some(({ id }) => !pending.has(id))) return undefined;
   const blocked = enabled[0];
   if (blocked) return `${wanted}, whose provider "${blocked.id}" is pending: it ${shorten(pending.get(blocked.id)!)}`;
-  const disabled = [...all.values()].filter((node) => fits(node, service, range));
-  if (disabled.length > 0) {
-    return `${wanted}; ${disabled.map(({ id }) => `"${id}"`).join(' or ')} could provide it but is disabled`;
-  }
+  const idle = [...all.values()].filter((node) => fits(node, service, range));
+  if (idle.length > 0) return `${wanted}; ${idle.map(couldProvide).join(', ')}`;
   const wrong = [...all.values()].filter((node) => offers(node, service));
   const versions = wrong.map(
     ({ id, provides }) => `"${id}" provides ${provides[service]}${nodes.has(id) ? '' : ' (disabled)'}`,
   );
   return `${wanted}, ${versions.length > 0 ? `but ${versions.join(', ')}` : 'which no installed plugin provides'}`;
 }
+
+const couldProvide = ({ id, outOfAction }: GraphNode) => `"${id}" could provide it but ${outOfAction ?? 'is disabled'}`;
 
 function layers(nodes: readonly GraphNode[]): string[][] {
   const left = new Map(nodes.map((node) => [node.id, node]));

@@ -26,6 +26,20 @@ export function descendants(pid: number): number[] {
   return found;
 }
 
+/** Process ids of a kernel's sandbox processes. */
+export function cellsOf(kernel: number): number[] {
+  return descendants(kernel).filter((pid) => commandLine(pid).startsWith('atoll-cell'));
+}
+
+/** What a process was started with, or calls itself; '' when it is gone. */
+export function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

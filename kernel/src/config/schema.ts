@@ -50,6 +50,38 @@ export const AuthSection = Type.Object(
   closed,
 );
 
+export const DatabaseSection = Type.Object(
+  {
+    url: Type.Optional(
+      Type.String({
+        pattern: '^postgres(ql)?://',
+        secret: true,
+        description:
+          'A PostgreSQL server (env DATABASE_URL), such as postgres://user:password@host/database; embedded when absent.',
+      }),
+    ),
+    poolMax: Type.Integer({ minimum: 2, maximum: 500, default: 10, description: 'Connections to the server.' }),
+    connectTimeoutMs: Type.Integer({
+      minimum: 100,
+      default: 5_000,
+      description: 'How long to wait for a connection, in ms.',
+    }),
+    statementTimeoutMs: Type.Integer({ minimum: 100, default: 30_000, description: 'Longest statement, in ms.' }),
+    transactionTimeoutMs: Type.Integer({ minimum: 100, default: 10_000, description: 'Longest transaction, in ms.' }),
+    idleTransactionMs: Type.Integer({
+      minimum: 100,
+      default: 15_000,
+      description: 'A transaction in which nothing happens for so long is rolled back, in ms.',
+    }),
+    slowQueryMs: Type.Integer({
+      minimum: 0,
+      default: 500,
+      description: 'Statements that take longer are logged, in ms.',
+    }),
+  },
+  closed,
+);
+
 export const WsSection = Type.Object(
   {
     maxConnections: Type.Integer({ minimum: 1, default: 1000, description: 'Open WebSocket connections.' }),
@@ -227,6 +259,7 @@ export const ConfigSchema = Type.Object(
   {
     server: ServerSection,
     auth: AuthSection,
+    database: DatabaseSection,
     ws: WsSection,
     sandbox: SandboxSection,
     net: NetSection,

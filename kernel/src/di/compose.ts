@@ -1,20 +1,23 @@
 import path from 'node:path';
+import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
 import type { DependencyContainer } from 'tsyringe';
 import type { Config } from '../config/index.js';
+import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
 import { RouteTable } from '../http/route-table.js';
-import { ConfigSecretSource, PluginFetch } from '../net/index.js';
-import type { PluginInstance } from '../plugins/instance.js';
+import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
+import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
-import { FileStateStore } from '../plugins/state-store.js';
+import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
 import { createRows } from '../syscalls/rows.js';
 import { SyscallTable } from '../syscalls/table.js';
 import { createLogger } from '../telemetry/logger.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { createContainer, register, registerLazy, resolve } from './container.js';
+import { createPluginScope } from './plugin-scope.js';
 import * as T from './tokens.js';
 
 /** The composition root: which implementation stands behind which token. Read it top to bottom to see what the kernel is. */
@@ -24,6 +27,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   register(container, T.CONFIG, config);
   registerLazy(container, T.LOGGER, () => createLogger(config.log));
   registerLazy(container, T.METRICS, () => new Metrics());
+  registerLazy(container, T.DATABASE, (c) => createDatabase(c, path.join(dataDir, 'database')));
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
   registerLazy(
@@ -32,7 +36,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     (c) => new PluginFetch({ limits: config.net, secrets: resolve(c, T.SECRETS) }),
   );
   registerLazy(container, T.ROUTE_TABLE, () => new RouteTable());
-  registerLazy(container, T.STATE_STORE, () => new FileStateStore(path.join(dataDir, 'plugins.json')));
+  registerLazy(container, T.STATE_STORE, (c) => new DatabaseStateStore(resolve(c, T.DATABASE)));
   registerLazy(
     container,
     T.SERVICE_REGISTRY,
@@ -42,6 +46,21 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.SUPERVISOR, createSupervisor);
   registerLazy(container, T.PLUGIN_MANAGER, (c) => createManager(c, path.join(dataDir, 'cache/bundles'), fakes));
   return container;
+}
+
+function createDatabase(c: DependencyContainer, dataDir: string): Database {
+  const log = resolve(c, T.LOGGER);
+  return new Database({
+    config: resolve(c, T.CONFIG).database,
+    dataDir,
+    log,
+    metrics: resolve(c, T.METRICS),
+    onFatal: (error) => {
+      // Only a new process can help: whatever supervises this one starts it.
+      log.fatal({ err: error }, 'the database is gone');
+      process.kill(process.pid, 'SIGTERM');
+    },
+  });
 }
 
 function createEventBus(c: DependencyContainer): EventBus {
@@ -78,6 +97,13 @@ function createSupervisor(c: DependencyContainer): Supervisor {
   return supervisor;
 }
 
+/** One instance of a plugin, out of a child container: the kernel's parts, where it matters under the plugin's name. */
+function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, grants: Grant[]): PluginInstance {
+  const scope = createPluginScope(kernel, manifest.id);
+  registerLazy(scope.container, T.LOGGER, () => resolve(kernel, T.LOGGER).child({ plugin: manifest.id }));
+  return new PluginInstance(manifest, grants, scope, resolve(scope.container, T.LOGGER));
+}
+
 function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | undefined): PluginManager {
   const log = resolve(c, T.LOGGER);
   const metrics = resolve(c, T.METRICS);
@@ -88,6 +114,7 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
     supervisor: resolve(c, T.SUPERVISOR),
     syscalls: resolve(c, T.SYSCALLS),
     store: resolve(c, T.STATE_STORE),
+    newInstance: (manifest, grants) => composePlugin(c, manifest, grants),
     cacheDir,
     ...(fakes && { fakes }),
     onLog: (plugin, { level, message, fields }) => log[level]({ plugin, ...fields }, message),

@@ -1,6 +1,7 @@
 import type { InjectionToken } from 'tsyringe';
 import type { Authenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
+import type { Database } from '../database/index.js';
 import type { EventBus } from '../events/index.js';
 import type { RouteTable } from '../http/route-table.js';
 import type { PluginFetch, SecretSource } from '../net/index.js';
@@ -24,6 +25,7 @@ export function token<T>(name: string): Token<T> {
 export const CONFIG = token<Config>('config');
 export const LOGGER = token<Logger>('logger');
 export const METRICS = token<Metrics>('metrics');
+export const DATABASE = token<Database>('database');
 export const EVENT_BUS = token<EventBus>('event bus');
 export const AUTHENTICATOR = token<Authenticator>('authenticator');
 export const SECRETS = token<SecretSource>('secrets');

@@ -214,3 +214,54 @@ it('takes a body that comes in chunks without a length', async () => {
   });
   expect(JSON.parse(text)).toMatchObject({ body: '{"name":"x"}' });
 });
+
+describe('pages of other origins', () => {
+  const preflight = (origin: string, path = '/x/strict') =>
+    other.call(path, {
+      method: 'OPTIONS',
+      headers: {
+        authorization: '',
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type',
+      },
+    });
+  let other: TestServer;
+
+  beforeAll(async () => {
+    other = await TestServer.start({
+      server: { corsOrigins: ['https://app.example'] },
+      routes: [route({ method: 'POST', path: '/x/strict', ...schemas({ body: Body }) }, seen)],
+    });
+  });
+  afterAll(() => other.close());
+
+  it('that are allowed may ask first without credentials, and read answers and problems', async () => {
+    const asked = await preflight('https://app.example');
+    expect(asked.status).toBe(204);
+    expect(asked.headers.get('access-control-allow-origin')).toBe('https://app.example');
+    expect(asked.headers.get('access-control-allow-headers')).toBe('authorization,content-type');
+    expect(asked.headers.get('access-control-max-age')).toBe('600');
+    const headers = { origin: 'https://app.example', 'content-type': 'application/json' };
+    const refused = await other.call('/x/strict', { method: 'POST', headers, body: '{}' });
+    expect(refused.status).toBe(422);
+    expect(refused.headers.get('access-control-allow-origin')).toBe('https://app.example');
+    expect(refused.headers.get('vary')).toMatch(/origin/i);
+  });
+
+  it('that are not allowed learn nothing', async () => {
+    const asked = await preflight('https://evil.example');
+    expect(asked.headers.get('access-control-allow-origin')).toBeFalsy();
+    const headers = { origin: 'https://evil.example', 'content-type': 'application/json' };
+    const answer = await other.call('/x/strict', { method: 'POST', headers, body: '{"name":"x"}' });
+    expect(answer.headers.get('access-control-allow-origin')).toBeFalsy();
+  });
+
+  it('get nothing where no origin is allowed', async () => {
+    const asked = await server.call('/x/strict', {
+      method: 'OPTIONS',
+      headers: { origin: 'https://app.example', 'access-control-request-method': 'POST' },
+    });
+    expect(asked.headers.get('access-control-allow-origin')).toBeNull();
+  });
+});

@@ -1,11 +1,14 @@
 import { AtollError, type ChannelRegistration, type RouteRegistration } from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
+import { assertOutsideTransaction } from '../database/index.js';
+import type { PluginScope } from '../di/plugin-scope.js';
 import type { EventBus } from '../events/index.js';
 import type { Grant } from '../net/index.js';
 import type { GuestReply, GuestRequest } from '../sandbox/host/guest-call.js';
-import type { SupervisedIsolate, Supervisor } from '../sandbox/host/supervisor.js';
+import type { SupervisedIsolate } from '../sandbox/host/supervisor.js';
 import { compileGuestSchema, type Validator } from '../schema/index.js';
 import type { OwnedEffect } from '../syscalls/table.js';
+import type { Logger } from '../telemetry/logger.js';
 import { newTraceparent } from '../telemetry/trace.js';
 import { routeCaller } from './route-caller.js';
 import type { ErrorTemplate, PluginRoute } from './types.js';
@@ -23,7 +26,7 @@ const STOP_TIMEOUT_MS = 1_000;
 
 /**
  * One running version of a plugin: its isolate and everything it registered. What it registers is staged until the instance
- * becomes the active one, and undone as a whole when it stops.
+ * becomes the active one, and withdrawn as a whole and at once when another takes over; what it holds ends later, when it has drained.
  */
 export class PluginInstance {
   readonly routes: PluginRoute[] = [];
@@ -37,7 +40,9 @@ export class PluginInstance {
     readonly manifest: PluginManifest,
     /** What it may reach by `fetch`. */
     readonly grants: Grant[],
-    private readonly supervisor: Supervisor,
+    /** What lives as long as this instance: its container, and what ends with it. */
+    readonly scope: PluginScope,
+    private readonly log: Logger,
   ) {}
 
   get id(): string {
@@ -50,6 +55,7 @@ export class PluginInstance {
 
   /** Calls into the isolate. Rejects with an AtollError. */
   call(request: GuestRequest): Promise<GuestReply> {
+    assertOutsideTransaction('A call into a plugin');
     if (!this.isolate) return Promise.reject(new AtollError('PLUGIN_NOT_ACTIVE', `${this.id} does not run.`));
     return this.isolate.client.call(request);
   }
@@ -137,17 +143,23 @@ export class PluginInstance {
       await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
-  /** Withdraws, lets the plugin say goodbye, and ends the isolate. */
+  /** Withdraws what it registered and ends what it holds, the isolate among it. */
   async stop(): Promise<void> {
     this.withdraw();
-    const { isolate } = this;
-    if (!isolate) return;
-    this.isolate = undefined;
-    if (!isolate.ended) {
-      const goodbye = { meta: { m: 'stop' }, timeoutMs: STOP_TIMEOUT_MS, traceparent: newTraceparent() };
-      await isolate.client.call(goodbye).catch(() => {});
-    }
-    await this.supervisor.stop(isolate);
+    for (const { label, error } of await this.scope.dispose()) this.log.error({ err: error }, `not ended: ${label}`);
+  }
+
+  /** Takes the isolate over: with the instance it may say goodbye, and ends. */
+  own(isolate: SupervisedIsolate, end: (isolate: SupervisedIsolate) => Promise<void>): void {
+    this.isolate = isolate;
+    this.scope.own('isolate', async () => {
+      this.isolate = undefined;
+      if (!isolate.ended) {
+        const goodbye = { meta: { m: 'stop' }, timeoutMs: STOP_TIMEOUT_MS, traceparent: newTraceparent() };
+        await isolate.client.call(goodbye).catch(() => {});
+      }
+      await end(isolate);
+    });
   }
 }
 

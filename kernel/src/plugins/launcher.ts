@@ -1,13 +1,14 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
-import { bundlePlugin, type PluginFolder } from '@atoll/registry';
+import { bundlePlugin, type PluginFolder, type PluginManifest } from '@atoll/registry';
 import type { Config } from '../config/index.js';
 import { type Grant, parseGrants } from '../net/index.js';
 import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
 import { SOLO_PREFIX } from '../sandbox/host/cell-pool.js';
+import { compileGuestSchema } from '../schema/index.js';
 import type { SyscallTable } from '../syscalls/table.js';
 import { newTraceparent } from '../telemetry/trace.js';
-import { PluginInstance } from './instance.js';
+import type { PluginInstance } from './instance.js';
 import type { PluginRecord } from './record.js';
 import { mapStack } from './source-map.js';
 import type { PluginLogLine } from './types.js';
@@ -19,6 +20,8 @@ export interface LauncherDeps {
   config: Config;
   supervisor: Supervisor;
   syscalls: SyscallTable<PluginInstance>;
+  /** Makes an instance, with a scope of its own. */
+  newInstance: (manifest: PluginManifest, grants: Grant[]) => PluginInstance;
   cacheDir: string;
   /** Start of a manual clock in the guest, epoch ms; for tests. */
   clockStart?: number;
@@ -39,8 +42,9 @@ export class PluginLauncher {
     // Kept for as long as the instance lives and rarely needed.
     const packed = gzipSync(map);
     const readMap = () => gunzipSync(packed).toString('utf8');
-    const instance = new PluginInstance(manifest, this.#grants(folder, config), this.deps.supervisor);
-    instance.isolate = await this.deps.supervisor.start({
+    const instance = this.deps.newInstance(manifest, this.#grants(folder, config));
+    const { supervisor } = this.deps;
+    const isolate = await supervisor.start({
       name: manifest.id,
       group: this.#group(record),
       code,
@@ -55,6 +59,7 @@ export class PluginLauncher {
       onEnd: (fate) => this.deps.onEnd(record, instance, fate),
       onEvict: () => this.deps.onEvict(record, instance),
     });
+    instance.own(isolate, (ended) => supervisor.stop(ended));
     try {
       const { clockStart: now } = this.deps;
       if (now !== undefined)
@@ -69,7 +74,15 @@ export class PluginLauncher {
 
   #grants({ manifest }: PluginFolder, config: Record<string, unknown>): Grant[] {
     const narrow = this.deps.config.net.narrow[manifest.id];
-    return parseGrants({ plugin: manifest.id, entries: manifest.permissions.net, config, ...(narrow && { narrow }) });
+    // A value that the manifest itself gives must not open the operator's private network.
+    const defaults = manifest.config ? compileGuestSchema(manifest.config, { defaults: true }).parse({}) : {};
+    return parseGrants({
+      plugin: manifest.id,
+      entries: manifest.permissions.net,
+      config,
+      defaults: defaults as Record<string, unknown>,
+      ...(narrow && { narrow }),
+    });
   }
 
   /** A publisher that nothing proves is its own: folders carry no signature, so each third-party plugin stands alone. */

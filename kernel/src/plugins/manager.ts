@@ -1,9 +1,17 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import { dependantsOf, type GraphNode, type PluginFolder, planStart, readPluginFolder } from '@atoll/registry';
+import {
+  dependantsOf,
+  type GraphNode,
+  type PluginFolder,
+  type PluginManifest,
+  planStart,
+  readPluginFolder,
+} from '@atoll/registry';
 import type { Config } from '../config/index.js';
 import { maskBySchema } from '../config/index.js';
 import type { EventBus } from '../events/index.js';
 import type { RouteTable } from '../http/route-table.js';
+import type { Grant } from '../net/index.js';
 import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
 import { compileGuestSchema } from '../schema/index.js';
 import type { SyscallTable } from '../syscalls/table.js';
@@ -11,7 +19,7 @@ import { CrashPolicy } from './crash-policy.js';
 import type { PluginInstance } from './instance.js';
 import { PluginLauncher } from './launcher.js';
 import { LogRing } from './log-ring.js';
-import { manifestOf, type PluginRecord, toInfo } from './record.js';
+import { manifestOf, type PluginRecord, toInfo, toNode } from './record.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
 import type { ChannelCall, ErrorTemplate, PluginHost, PluginInfo, PluginLogLine, PluginState } from './types.js';
 
@@ -22,6 +30,8 @@ export interface PluginManagerDeps {
   supervisor: Supervisor;
   syscalls: SyscallTable<PluginInstance>;
   store: DesiredStateStore;
+  /** Makes an instance, with a scope of its own. */
+  newInstance: (manifest: PluginManifest, grants: Grant[]) => PluginInstance;
   /** Where bundles are cached. */
   cacheDir: string;
   onLog: (plugin: string, line: PluginLogLine) => void;
@@ -301,7 +311,7 @@ export class PluginManager implements PluginHost {
     let failed = true;
     while (failed) {
       failed = false;
-      const plan = planStart(this.#able(), [...this.#records.values()].map(manifestOf));
+      const plan = planStart(this.#able(), [...this.#records.values()].map(toNode));
       for (const [id, reason] of plan.pending) await this.#hold(this.#records.get(id)!, reason);
       for (const layer of plan.order) {
         if (!(await this.#bringUpLayer(layer))) failed = true;
@@ -329,11 +339,9 @@ export class PluginManager implements PluginHost {
   /** False when it should run and could not be started. */
   async #bringUp(record: PluginRecord): Promise<boolean> {
     if (record.instance || record.restart) return true;
-    const began = performance.now();
     this.#set(record, 'starting');
     try {
       await this.#launchInto(record, record.folder);
-      record.startMs = Math.round(performance.now() - began);
       return true;
     } catch (error) {
       const { code, message } = error as AtollError;
@@ -344,6 +352,7 @@ export class PluginManager implements PluginHost {
   }
 
   async #launchInto(record: PluginRecord, folder: PluginFolder): Promise<void> {
+    const began = performance.now();
     const config = this.#effectiveConfig(record, folder);
     const instance = await this.#launcher.launch(record, folder, config);
     try {
@@ -356,6 +365,7 @@ export class PluginManager implements PluginHost {
     const before = record.instance;
     record.instance = instance;
     record.folder = folder;
+    record.startMs = Math.round(performance.now() - began);
     before?.withdraw();
     instance.activate();
     this.#warnOfAbsentCapabilities(record);

@@ -1,4 +1,4 @@
-import type { PluginFolder, PluginManifest } from '@atoll/registry';
+import type { GraphNode, PluginFolder, PluginManifest } from '@atoll/registry';
 import type { CrashPolicy } from './crash-policy.js';
 import type { PluginInstance } from './instance.js';
 import type { LogRing } from './log-ring.js';
@@ -25,6 +25,13 @@ export interface PluginRecord {
 }
 
 export const manifestOf = (record: PluginRecord): PluginManifest => record.folder.manifest;
+
+/** For planning: what can't be counted on says why. */
+export function toNode(record: PluginRecord): GraphNode {
+  const manifest = manifestOf(record);
+  if (record.state === 'failed') return { ...manifest, outOfAction: 'has failed' };
+  return record.state === 'quarantined' ? { ...manifest, outOfAction: 'is quarantined' } : manifest;
+}
 
 export function toInfo(record: PluginRecord): PluginInfo {
   const { manifest } = record.folder;

@@ -1,5 +1,5 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import path from 'node:path';
+import type { Database } from '../database/index.js';
+import { PluginStateEntity } from './plugin-state-entity.js';
 
 export interface DesiredState {
   desired: 'enabled' | 'disabled';
@@ -7,34 +7,33 @@ export interface DesiredState {
   config?: Record<string, unknown>;
 }
 
-/** Where the operator's wishes are kept. A database takes this place where several kernels share one. */
+/** Where the operator's wishes are kept. */
 export interface DesiredStateStore {
   load(): Promise<Map<string, DesiredState>>;
+  /** Keeps these; what is stored of other plugins stays. */
   save(states: ReadonlyMap<string, DesiredState>): Promise<void>;
 }
 
-/** In one JSON file of the data directory, replaced as a whole so that a crash leaves the old or the new one. */
-export class FileStateStore implements DesiredStateStore {
-  #writing: Promise<void> = Promise.resolve();
+/** In the database. */
+export class DatabaseStateStore implements DesiredStateStore {
+  constructor(private readonly database: Database) {}
 
-  constructor(private readonly file: string) {}
-
-  async load(): Promise<Map<string, DesiredState>> {
-    const text = await readFile(this.file, 'utf8').catch(() => '{}');
-    return new Map(Object.entries(JSON.parse(text) as Record<string, DesiredState>));
+  load(): Promise<Map<string, DesiredState>> {
+    return this.database.read(async (em) => {
+      const rows = await em.findAll(PluginStateEntity);
+      return new Map(rows.map(({ id, desired, config }) => [id, { desired, ...(config && { config }) }]));
+    });
   }
 
   save(states: ReadonlyMap<string, DesiredState>): Promise<void> {
-    const text = JSON.stringify(Object.fromEntries(states), null, 2);
-    this.#writing = this.#writing.then(() => this.#write(text));
-    return this.#writing;
-  }
-
-  async #write(text: string): Promise<void> {
-    await mkdir(path.dirname(this.file), { recursive: true });
-    const draft = `${this.file}.new`;
-    await writeFile(draft, text, { mode: 0o600 });
-    await rename(draft, this.file);
+    return this.database.transaction(async (em) => {
+      const known = new Map((await em.findAll(PluginStateEntity)).map((row) => [row.id, row]));
+      for (const [id, { desired, config }] of states) {
+        const row = known.get(id);
+        if (row) em.assign(row, { desired, config: config ?? null });
+        else em.create(PluginStateEntity, { id, desired, config: config ?? null }, { persist: true });
+      }
+    });
   }
 }
 
@@ -46,7 +45,6 @@ export class MemoryStateStore implements DesiredStateStore {
   }
 
   async save(states: ReadonlyMap<string, DesiredState>): Promise<void> {
-    this.#states.clear();
     for (const [id, state] of states) this.#states.set(id, state);
   }
 }

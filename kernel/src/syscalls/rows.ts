@@ -1,7 +1,7 @@
+import { AtollError } from '@atoll/plugin-sdk/contract';
 import { Type } from 'typebox';
-import type { EventBus } from '../events/index.js';
+import { type EventBus, patternProblem } from '../events/index.js';
 import type { PluginFetch, SecretSource } from '../net/index.js';
-
 import type { PluginInstance } from '../plugins/instance.js';
 import type { ServiceRegistry } from '../plugins/service-registry.js';
 import { type SyscallRow, syscallRow } from './table.js';
@@ -10,7 +10,7 @@ import { topicGranted } from './topic-permission.js';
 const Index = Type.Integer({ minimum: 0, maximum: 10_000 });
 const Schema = Type.Optional(Type.Record(Type.String(), Type.Unknown()));
 const TimeoutMs = Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600_000 }));
-const Topic = Type.String({ minLength: 1, maxLength: 200, pattern: '^[A-Za-z0-9_*-]+(\\.[A-Za-z0-9_*-]+)*$' });
+const Topic = Type.String({ minLength: 1, maxLength: 200 });
 const ServiceName = Type.String({ minLength: 1, maxLength: 100 });
 
 export interface RowDeps {
@@ -69,6 +69,8 @@ function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
           ? undefined
           : `"${topic}" is not in \`permissions.events.subscribe\`.`,
       handle: (plugin: PluginInstance, { index, topic }) => {
+        const problem = patternProblem(topic);
+        if (problem) throw new AtollError('VALIDATION_FAILED', `"${topic}" is no topic pattern: ${problem}.`);
         plugin.registerListener(index, topic, events);
         return {};
       },

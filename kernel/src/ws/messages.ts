@@ -1,9 +1,10 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { type Static, Type } from 'typebox';
+import { patternProblem } from '../events/index.js';
 import { compileGuestSchema, type Validator } from '../schema/index.js';
 
 const Id = Type.Union([Type.String({ minLength: 1, maxLength: 100 }), Type.Integer()]);
-const Topic = Type.String({ minLength: 1, maxLength: 200, pattern: '^[A-Za-z0-9_*-]+(\\.[A-Za-z0-9_*-]+)*$' });
+const Topic = Type.String({ minLength: 1, maxLength: 200 });
 const Topics = Type.Array(Topic, { minItems: 1, maxItems: 100 });
 
 /** What clients send over `/ws`, by type. */
@@ -46,8 +47,17 @@ export function readMessage(text: string): { id?: MessageId; message?: ClientMes
     const message = `must be one of ${TYPES.join(', ')}`;
     return { ...known, error: invalid(`The type ${message}.`, [{ pointer: '/type', message }]) };
   }
-  if (validator.check(value)) return { ...known, message: value as ClientMessage };
-  return { ...known, error: invalid(`A "${String(type)}" message is malformed.`, validator.errors(value)) };
+  const errors = validator.check(value) ? topicErrors(value as ClientMessage) : validator.errors(value);
+  if (errors.length === 0) return { ...known, message: value as ClientMessage };
+  return { ...known, error: invalid(`A "${String(type)}" message is malformed.`, errors) };
+}
+
+function topicErrors(message: ClientMessage): { pointer: string; message: string }[] {
+  if (!('topics' in message)) return [];
+  return message.topics.flatMap((topic, at) => {
+    const problem = patternProblem(topic);
+    return problem ? { pointer: `/topics/${at}`, message: `is no topic pattern: ${problem}` } : [];
+  });
 }
 
 function invalid(detail: string, errors: { pointer: string; message: string }[]): AtollError {

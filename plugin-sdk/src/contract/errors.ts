@@ -259,6 +259,37 @@ export const ERRORS = {
     title: 'The input is longer than the context window',
     hint: 'Send less, or raise the context size.',
   },
+  // --- the database
+  DATABASE_UNAVAILABLE: {
+    status: 503,
+    title: 'The database cannot be reached',
+    hint: 'Try again in a moment; see GET /health/ready.',
+  },
+  DATABASE_TIMEOUT: {
+    status: 504,
+    title: 'The database took too long',
+    hint: 'Ask for less, or raise `database.statementTimeoutMs` or `database.transactionTimeoutMs`.',
+  },
+  DATABASE_LOCKED: {
+    status: 409,
+    title: 'The data directory is in use',
+    hint: 'Stop the other process, or set ATOLL_DATA_DIR.',
+  },
+  DATABASE_CORRUPT: {
+    status: 500,
+    title: 'The database does not open',
+    hint: 'Move the folder away and restore a backup with `atoll db restore`.',
+  },
+  DATABASE_NEWER: {
+    status: 500,
+    title: 'The database is of a newer version',
+    hint: 'Run the newer Atoll, or roll its migrations back with it first.',
+  },
+  MIGRATION_FAILED: {
+    status: 500,
+    title: 'A migration failed',
+    hint: 'Nothing was changed. Correct what the message names, then start again.',
+  },
   // --- the kernel
   INTERNAL: { status: 500, title: 'Internal error', hint: 'Report it with the request id.' },
   OVERLOADED: { status: 503, title: 'No capacity', hint: 'Try again later.' },

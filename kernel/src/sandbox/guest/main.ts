@@ -1,5 +1,7 @@
+// First: libraries keep the `then` that they find when they load, and theirs has to carry the current call, too.
+import './runtime/install-async-context.js';
 import { FrameType } from '../protocol/frame-type.js';
-import { bindCall, installAsyncContext } from './runtime/async-context.js';
+import { bindCall } from './runtime/async-context.js';
 import { installClock } from './runtime/clock.js';
 import { makeDeliver } from './runtime/deliver.js';
 import { installPlugin } from './runtime/plugin.js';
@@ -11,7 +13,6 @@ import { connectWeb, fireTimer, setTaskWrapper } from './web/index.js';
  * The guest's side of the sandbox. Evaluated once per engine snapshot; what needs the host waits for the boot function, which
  * the engine calls once and removes.
  */
-installAsyncContext();
 setTaskWrapper(bindCall);
 installPlugin();
 

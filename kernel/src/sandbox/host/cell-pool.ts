@@ -11,6 +11,9 @@ export interface CellPoolOptions extends CellHandlers {
 /** Groups that must not share a cell with others, whatever the limit: `solo:` plus the plugin's id. */
 export const SOLO_PREFIX = 'solo:';
 
+const BACKOFF_MS = 200;
+const BACKOFF_MAX_MS = 30_000;
+
 interface Resident {
   cell: CellProcess;
   groups: Set<string>;
@@ -24,6 +27,9 @@ export class CellPool {
   #spares: CellProcess[] = [];
   readonly #all = new Set<CellProcess>();
   #closed = false;
+  /** Cells in a row that ended before they were ready. */
+  #stillborn = 0;
+  #pause: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: CellPoolOptions) {
     this.#refill();
@@ -67,6 +73,7 @@ export class CellPool {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#pause);
     const gone = [...this.#all].map((cell) => cell.gone());
     for (const cell of this.#all) cell.kill();
     await Promise.all(gone);
@@ -97,14 +104,30 @@ export class CellPool {
       ...this.options,
       onExit: (gone, how) => {
         this.#all.delete(gone);
+        if (!gone.wasReady && !this.#closed) this.#backOff();
         this.options.onExit(gone, how);
       },
     });
     this.#all.add(cell);
+    cell.ready().then(
+      () => (this.#stillborn = 0),
+      () => {},
+    );
     return cell;
   }
 
+  /** On a machine where cells can't start, spares must not be tried over and over. */
+  #backOff(): void {
+    const delay = Math.min(BACKOFF_MS * 2 ** this.#stillborn++, BACKOFF_MAX_MS);
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#refill();
+    }, delay);
+  }
+
   #refill(): void {
+    if (this.#pause) return;
     while (!this.#closed && this.#spares.length < this.options.spares) this.#spares.push(this.#spawn());
   }
 }

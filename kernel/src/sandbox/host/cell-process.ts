@@ -35,6 +35,8 @@ export class CellProcess {
   readonly #gone = Promise.withResolvers<void>();
   #nextControl = 2;
   #exited = false;
+  /** It came up once. */
+  wasReady = false;
   /** No new isolates: it is about to be given up. */
   condemned = false;
 
@@ -132,8 +134,10 @@ export class CellProcess {
 
   #onCellEvent(event: CellReady | IsolateEnded): void {
     if (event.m === 'ended') return this.handlers.onIsolateEnded(this, event);
-    if (event.protocol === PROTOCOL_VERSION) this.#ready.resolve();
-    else
+    if (event.protocol === PROTOCOL_VERSION) {
+      this.wasReady = true;
+      this.#ready.resolve();
+    } else
       this.#ready.reject(
         new AtollError('PROTOCOL_ERROR', 'Kernel and cell are of different builds; run `npm run build`.'),
       );

@@ -27,7 +27,8 @@ export class HostStream implements AsyncIterableIterator<Buffer> {
 
   /** False when the guest sent more than it was granted. */
   push(chunk: Buffer): boolean {
-    if (this.#ended) return true;
+    // Empty chunks cost no credit: kept, they would be a way to fill the kernel's memory.
+    if (this.#ended || chunk.length === 0) return true;
     if (this.#waiter) {
       const { resolve } = this.#waiter;
       this.#waiter = undefined;

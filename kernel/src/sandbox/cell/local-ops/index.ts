@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import tr46 from 'tr46';
+import { GuestCompression } from './compression.js';
 import { GuestCrypto } from './crypto.js';
 
 /** Web APIs that a cell answers itself, for one isolate. Everything that comes in is untrusted; errors go back as data. */
@@ -14,14 +15,21 @@ const MAX_DOMAIN_LENGTH = 5_000;
 
 export function createLocalOps(): LocalOps {
   const crypto = new GuestCrypto();
+  const compression = new GuestCompression();
   return {
     sync(operation, argument) {
       if (operation === 'random') return random(argument);
       if (operation === 'idna') return idna(argument);
       return '';
     },
-    call: (operation, meta, bytes) => crypto.call(operation, meta, bytes),
-    dispose: () => crypto.dispose(),
+    call(operation, meta, bytes) {
+      const [area, name] = operation.split('.', 2) as [string, string | undefined];
+      return area === 'compression' ? compression.call(name ?? '', meta, bytes) : crypto.call(operation, meta, bytes);
+    },
+    dispose() {
+      crypto.dispose();
+      compression.dispose();
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import { AtollError } from '@atoll/plugin-sdk/contract';
 import { FrameType } from '../../protocol/frame-type.js';
 import type { FetchHead, FetchReplyHead, WebHost } from '../web/host.js';
 import { logLine } from './capabilities.js';
+import { networkError } from '../web/network-error.js';
 import type { ManualClock } from './clock.js';
 import { syscall } from './outbound.js';
 import { outbox } from './post.js';
@@ -59,7 +60,7 @@ export class BridgeWebHost implements WebHost {
   async fetch(head: FetchHead, body: Uint8Array | ReadableStream<Uint8Array> | null, signal: AbortSignal) {
     const answer = await syscall('net.fetch', { signal, head, ...(body !== null && { body }) });
     const replyHead = JSON.parse(answer.meta) as FetchReplyHead;
-    if (answer.stream) return { head: replyHead, body: toByteStream(answer.stream) };
+    if (answer.stream) return { head: replyHead, body: toByteStream(answer.stream, networkError) };
     if (answer.body !== undefined)
       throw new AtollError('PROTOCOL_ERROR', 'The host answered a fetch with a whole body.');
     return { head: replyHead, body: null };

@@ -35,7 +35,11 @@ module.exports = Object.assign(assert, {
   formatWithOptions: (_: unknown, value: unknown) => String(value),
   deprecate: (task: unknown) => task,
   toUSVString: (text: string) => (String(text) as string & { toWellFormed(): string }).toWellFormed(),
-  randomInt: (max: number) => Math.floor(Math.random() * max),
+  /** From 0 up to but not including `max`. undici makes multipart boundaries of it, which nobody may guess. */
+  randomInt: (max: number) => {
+    const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
+    return Math.floor((((high >>> 11) * 2 ** 32 + low) / 2 ** 53) * max);
+  },
   isDisturbed: disturbed,
   isErrored: errored,
   Transform: Empty,

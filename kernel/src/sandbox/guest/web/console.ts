@@ -1,3 +1,4 @@
+import { now } from './clock.js';
 import { defineGlobal } from './define.js';
 import { webHost } from './host.js';
 
@@ -32,16 +33,35 @@ function inspectObject(value: object, depth: number): string {
   return `{ ${entries.map(([key, item]) => `${key}: ${nested(item)}`).join(', ')} }`;
 }
 
+const FORMATS: Record<string, (value: unknown) => string> = {
+  s: (value) => (typeof value === 'string' ? value : inspect(value, 0)),
+  d: (value) => String(typeof value === 'bigint' ? `${value}n` : Number(value)),
+  i: (value) => String(Math.trunc(Number(value))),
+  f: (value) => String(Number(value)),
+  o: (value) => inspect(value),
+  O: (value) => inspect(value),
+  c: () => '',
+};
+
+/** The values as one line; a first string may hold %s, %d, … for the ones behind it. */
+function format([first, ...rest]: unknown[]): string {
+  if (typeof first !== 'string') return [first, ...rest].map((value) => inspect(value)).join(' ');
+  const text = first.slice(0, MAX_TEXT).replace(/%[%sdifoOc]/g, (found) => {
+    if (found === '%%') return '%';
+    if (rest.length === 0) return found;
+    try {
+      return FORMATS[found[1]!]!(rest.shift());
+    } catch {
+      return '[unreadable]';
+    }
+  });
+  return [text, ...rest.map((value) => inspect(value))].join(' ');
+}
+
 const write =
   (level: 'debug' | 'info' | 'warn' | 'error') =>
   (...values: unknown[]) =>
-    webHost().log(
-      level,
-      values
-        .map((value) => inspect(value))
-        .join(' ')
-        .slice(0, MAX_TEXT),
-    );
+    webHost().log(level, format(values).slice(0, MAX_TEXT));
 
 const counts = new Map<string, number>();
 const starts = new Map<string, number>();
@@ -49,9 +69,12 @@ const error = write('error');
 const info = write('info');
 const debug = write('debug');
 
+const elapsed = (label: string) => `${label}: ${now() - (starts.get(label) ?? now())} ms`;
+
 defineGlobal('console', {
-  debug, log: info, info, warn: write('warn'), error, trace: debug, dir: info, table: info, group: info, groupCollapsed: info,
+  debug, log: info, info, warn: write('warn'), error, trace: debug, dir: info, dirxml: info, table: info, group: info, groupCollapsed: info,
   groupEnd() {},
+  clear() {},
   assert(condition: unknown, ...values: unknown[]) {
     if (!condition) error('Assertion failed:', ...values);
   },
@@ -59,11 +82,11 @@ defineGlobal('console', {
     counts.set(label, (counts.get(label) ?? 0) + 1);
     info(`${label}: ${counts.get(label)}`);
   },
-  countReset: (label = 'default') => counts.delete(label),
-  time: (label = 'default') => starts.set(label, performance.now()),
+  countReset: (label = 'default') => void counts.delete(label),
+  time: (label = 'default') => void starts.set(label, now()),
+  timeLog: (label = 'default', ...values: unknown[]) => info(elapsed(label), ...values),
   timeEnd(label = 'default') {
-    info(`${label}: ${performance.now() - (starts.get(label) ?? performance.now())} ms`);
+    info(elapsed(label));
     starts.delete(label);
   },
 }); // biome-ignore format: a table of names
-defineGlobal('reportError', (problem: unknown) => error('Uncaught', inspect(problem)));

@@ -1,3 +1,4 @@
+import { isArrayBuffer } from './clone.js';
 import { defineClass, defineGlobal } from './define.js';
 import { webHost } from './host.js';
 
@@ -12,8 +13,18 @@ interface KeyInfo {
 
 const KEY = Symbol('construct');
 const handles = new WeakMap<object, number>();
-/** Tells the cell that a key is no longer reachable. Made on first use: a snapshot can't hold one with entries. */
+/** Tells the cell of keys that are no longer reachable. Made on first use: a snapshot can't hold one with entries. */
 let registry: FinalizationRegistry<number> | undefined;
+let released: number[] = [];
+
+/** In one call, however many the collector found: calls beyond a number are refused, and those keys would stay for ever. */
+function release(id: number): void {
+  if (released.push(id) > 1) return;
+  queueMicrotask(() => {
+    void webHost().call('crypto.release', { ids: released });
+    released = [];
+  });
+}
 
 class CryptoKey {
   readonly #info: KeyInfo;
@@ -21,7 +32,7 @@ class CryptoKey {
     if (key !== KEY || !info) throw new TypeError('Illegal constructor');
     this.#info = info;
     handles.set(this, info.$key);
-    registry ??= new FinalizationRegistry((id) => void webHost().call('crypto.release', { id }));
+    registry ??= new FinalizationRegistry(release);
     registry.register(this, info.$key);
   }
   get type() {
@@ -38,19 +49,24 @@ class CryptoKey {
   }
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => (byte < 16 ? '0' : '') + byte.toString(16));
 const toHex = (bytes: Uint8Array) => {
   let out = '';
-  for (const byte of bytes) out += (byte < 16 ? '0' : '') + byte.toString(16);
+  for (let at = 0; at < bytes.length; at++) out += HEX[bytes[at]!];
   return out;
+};
+const digitAt = (text: string, at: number) => {
+  const code = text.charCodeAt(at);
+  return code < 58 ? code - 48 : code - 87;
 };
 const fromHex = (text: string) => {
   const bytes = new Uint8Array(text.length / 2);
-  for (let at = 0; at < bytes.length; at++) bytes[at] = Number.parseInt(text.slice(at * 2, at * 2 + 2), 16);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = (digitAt(text, at * 2) << 4) | digitAt(text, at * 2 + 1);
   return bytes;
 };
 
 function bytesOf(value: unknown): Uint8Array | undefined {
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (isArrayBuffer(value)) return new Uint8Array(value);
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   return undefined;
 }
@@ -69,8 +85,8 @@ function encode(value: unknown, depth = 0): unknown {
 
 function decode(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if ('$hex' in value) return fromHex(String(value.$hex));
-  if ('$key' in value) {
+  if (Object.hasOwn(value, '$hex')) return fromHex(String((value as { $hex: unknown }).$hex));
+  if (Object.hasOwn(value, '$key')) {
     const info = value as KeyInfo;
     return new CryptoKey(KEY, { ...info, algorithm: decode(info.algorithm) });
   }
@@ -86,6 +102,7 @@ function reviveError([name, message]: [string, string]): Error {
 /** The data argument of an operation travels as bytes; all others are small. `$data` marks its place. */
 async function run(operation: string, args: unknown[], dataAt = -1): Promise<unknown> {
   const data = dataAt >= 0 ? bytesOf(args[dataAt]) : undefined;
+  if (dataAt >= 0 && !data) throw new TypeError(`${operation} needs its data as bytes.`);
   const encoded = args.map((argument, at) => (at === dataAt && data ? { $data: 1 } : encode(argument)));
   const reply = await webHost().call('crypto.subtle', { operation, args: encoded }, data?.slice());
   const meta = reply.meta as { e?: [string, string]; v?: unknown };
@@ -94,48 +111,68 @@ async function run(operation: string, args: unknown[], dataAt = -1): Promise<unk
 }
 
 class SubtleCrypto {
-  digest = (algorithm: unknown, data: unknown) => run('digest', [algorithm, data], 1);
-  encrypt = (algorithm: unknown, key: unknown, data: unknown) => run('encrypt', [algorithm, key, data], 2);
-  decrypt = (algorithm: unknown, key: unknown, data: unknown) => run('decrypt', [algorithm, key, data], 2);
-  sign = (algorithm: unknown, key: unknown, data: unknown) => run('sign', [algorithm, key, data], 2);
-  verify = (algorithm: unknown, key: unknown, signature: unknown, data: unknown) =>
-    run('verify', [algorithm, key, signature, data], 3);
-  generateKey = (algorithm: unknown, extractable: boolean, usages: string[]) =>
-    run('generateKey', [algorithm, extractable, usages]);
-  importKey = (format: string, data: unknown, algorithm: unknown, extractable: boolean, usages: string[]) =>
-    run('importKey', [format, data, algorithm, extractable, usages]);
-  exportKey = (format: string, key: unknown) => run('exportKey', [format, key]);
-  deriveBits = (algorithm: unknown, key: unknown, length: number | null = null) =>
-    run('deriveBits', [algorithm, key, length]);
-  deriveKey = (algorithm: unknown, key: unknown, derived: unknown, extractable: boolean, usages: string[]) =>
-    run('deriveKey', [algorithm, key, derived, extractable, usages]);
-  wrapKey = (format: string, key: unknown, wrapping: unknown, algorithm: unknown) =>
-    run('wrapKey', [format, key, wrapping, algorithm]);
-  unwrapKey = (
-    format: string,
-    wrapped: unknown,
-    key: unknown,
-    algorithm: unknown,
-    result: unknown,
-    extractable: boolean,
-    usages: string[],
-  ) => run('unwrapKey', [format, wrapped, key, algorithm, result, extractable, usages]);
+  constructor(key?: symbol) {
+    if (key !== KEY) throw new TypeError('Illegal constructor');
+  }
+}
+
+/** Method → number of its required arguments, and which of them is the data. */
+const METHODS: Record<string, [required: number, dataAt?: number]> = {
+  encrypt: [3, 2], decrypt: [3, 2], sign: [3, 2], verify: [4, 3], digest: [2, 1], generateKey: [3], deriveKey: [5], deriveBits: [2],
+  importKey: [5], exportKey: [2], wrapKey: [4], unwrapKey: [7],
+}; // biome-ignore format: a table
+
+for (const [name, [required, dataAt]] of Object.entries(METHODS)) {
+  const method = async function method(this: unknown, ...args: unknown[]): Promise<unknown> {
+    if (!(this instanceof SubtleCrypto)) throw new TypeError('Illegal invocation');
+    if (args.length < required) throw new TypeError(`${name} needs ${required} arguments, got ${args.length}.`);
+    return run(name, args, dataAt);
+  };
+  Object.defineProperty(method, 'name', { value: name });
+  Object.defineProperty(method, 'length', { value: required });
+  Object.defineProperty(SubtleCrypto.prototype, name, {
+    value: method,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
 }
 
 const INTEGER_ARRAYS = new Set([
   'Int8Array', 'Uint8Array', 'Uint8ClampedArray', 'Int16Array', 'Uint16Array', 'Int32Array', 'Uint32Array', 'BigInt64Array', 'BigUint64Array',
 ]); // biome-ignore format: a list
 
+// The engine's own getters: a guest's object may claim any tag and length.
+const TypedArray = Object.getPrototypeOf(Uint8Array) as { prototype: object };
+const slot = (name: string | symbol) =>
+  Object.getOwnPropertyDescriptor(TypedArray.prototype, name)!.get as (this: unknown) => unknown;
+const [kindOf, sizeOf, offsetOf, bufferOf] = [Symbol.toStringTag, 'byteLength', 'byteOffset', 'buffer'].map(slot) as [
+  () => string | undefined,
+  () => number,
+  () => number,
+  () => ArrayBuffer,
+];
+const MAX_RANDOM = 65_536;
+
 class Crypto {
-  readonly subtle = new SubtleCrypto();
+  readonly #subtle = new SubtleCrypto(KEY);
+
+  constructor(key?: symbol) {
+    if (key !== KEY) throw new TypeError('Illegal constructor');
+  }
+
+  get subtle(): SubtleCrypto {
+    return this.#subtle;
+  }
 
   getRandomValues<T extends ArrayBufferView>(array: T): T {
-    const type = Object.prototype.toString.call(array).slice(8, -1);
-    if (!INTEGER_ARRAYS.has(type)) throw new DOMException('An integer typed array is needed.', 'TypeMismatchError');
-    if (array.byteLength > 65_536)
-      throw new DOMException('More than 65536 bytes of randomness at once.', 'QuotaExceededError');
-    const random = fromHex(webHost().sync('random', String(array.byteLength)));
-    new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(random);
+    if (!ArrayBuffer.isView(array)) throw new TypeError('getRandomValues needs a typed array.');
+    if (!INTEGER_ARRAYS.has(Reflect.apply(kindOf, array, []) ?? ''))
+      throw new DOMException('An integer typed array is needed.', 'TypeMismatchError');
+    const size = Reflect.apply(sizeOf, array, []);
+    if (size > MAX_RANDOM) throw new DOMException('More than 65536 bytes of randomness at once.', 'QuotaExceededError');
+    const random = fromHex(webHost().sync('random', String(size)));
+    new Uint8Array(Reflect.apply(bufferOf, array, []), Reflect.apply(offsetOf, array, []), size).set(random);
     return array;
   }
 
@@ -148,6 +185,6 @@ class Crypto {
 }
 
 defineClass('CryptoKey', CryptoKey as never);
-defineClass('SubtleCrypto', SubtleCrypto);
-defineClass('Crypto', Crypto);
-defineGlobal('crypto', new Crypto());
+defineClass('SubtleCrypto', SubtleCrypto as never);
+defineClass('Crypto', Crypto as never);
+defineGlobal('crypto', new Crypto(KEY));

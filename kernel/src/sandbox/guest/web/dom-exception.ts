@@ -23,12 +23,20 @@ class DOMException extends Error {
   }
 }
 
-for (const [name, code] of Object.entries(CODES)) {
-  const constant = `${name
-    .replace(/Error$/, '')
-    .replace(/([a-z])([A-Z])/g, '$1_$2')
-    .toUpperCase()}_ERR`;
+/** `NOT_FOUND_ERR` of NotFoundError. */
+function constantOf(name: string): string {
+  const words =
+    name
+      .replace(/Error$/, '')
+      .replace('InUse', 'Inuse')
+      .match(/URL|[A-Z][a-z]+/g) ?? [];
+  return `${words.join('_').toUpperCase()}_ERR`;
+}
+
+const OLD = { DOMSTRING_SIZE_ERR: 2, NO_DATA_ALLOWED_ERR: 6, VALIDATION_ERR: 16 };
+const constants = [...Object.entries(CODES).map(([name, code]) => [constantOf(name), code]), ...Object.entries(OLD)];
+for (const [constant, value] of constants as [string, number][]) {
   for (const target of [DOMException, DOMException.prototype])
-    Object.defineProperty(target, constant, { value: code, enumerable: true });
+    Object.defineProperty(target, constant, { value, enumerable: true });
 }
 defineClass('DOMException', DOMException);

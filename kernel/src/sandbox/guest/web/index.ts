@@ -3,21 +3,27 @@ import './dom-exception.js';
 import './base64.js';
 import './timers.js';
 import './console.js';
-import './events.js';
+import './event.js';
+import './event-target.js';
+import './global-scope.js';
+import './performance.js';
 import './abort.js';
 import './encoding.js';
-import './streams.js';
-import './url.js';
-import './blob.js';
 import './clone.js';
-import './fetch.js';
 import './crypto.js';
 import { defineGlobal } from './define.js';
+import { refuseClones } from './clone.js';
 import { connectHost, type WebHost } from './host.js';
-import { startClock } from './timers.js';
+import { defineLazily } from './lazy.js';
+import { startClock } from './clock.js';
 
-export { fireTimer, setTaskWrapper } from './timers.js';
+export { setTaskWrapper } from './task.js';
+export { isMaterialised } from './lazy.js';
+export { fireTimer } from './timers.js';
 
+refuseClones(EventTarget, Event, TextDecoder, CryptoKey, AbortController);
+// Not `import`: the bundler wraps what is required into a function, and the engine compiles that when it is called.
+defineLazily(() => require('./on-demand.js'));
 defineGlobal('self', globalThis);
 defineGlobal('navigator', Object.freeze({ userAgent: 'Atoll' }));
 

@@ -5,6 +5,11 @@ for (const [name, value] of Object.entries(streams)) {
   if (typeof value === 'function' && /^[A-Z]/.test(name)) defineClass(name, value as never);
 }
 
+// The library brings an AsyncIterator.prototype of its own.
+const iterator = Object.getPrototypeOf(new ReadableStream().values()) as object;
+const { prototype } = async function* () {};
+Object.setPrototypeOf(iterator, Object.getPrototypeOf(Object.getPrototypeOf(prototype)) as object);
+
 class TextEncoderStream {
   readonly #transform: TransformStream<string, Uint8Array>;
   constructor() {
@@ -13,7 +18,8 @@ class TextEncoderStream {
     let high = '';
     this.#transform = new TransformStream({
       transform(chunk, controller) {
-        const text = high + String(chunk);
+        // Not String(): that would take symbols.
+        const text = `${high}${chunk}`;
         const last = text.charCodeAt(text.length - 1);
         high = last >= 0xd800 && last <= 0xdbff ? text.slice(-1) : '';
         const whole = high === '' ? text : text.slice(0, -1);

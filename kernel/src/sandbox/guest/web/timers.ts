@@ -1,5 +1,6 @@
 import { defineGlobal } from './define.js';
 import { webHost } from './host.js';
+import { bindTask } from './task.js';
 
 type Task = (...args: unknown[]) => unknown;
 interface Timer {
@@ -12,16 +13,10 @@ const MAX_TIMERS = 10_000;
 const timers = new Map<number, Timer>();
 const resolved = Promise.resolve();
 let nextId = 1;
-let wrap: <F extends Task>(task: F) => F = (task) => task;
-
-/** Lets the runtime bind tasks to the call that scheduled them. */
-export function setTaskWrapper(wrapper: <F extends (...args: never[]) => unknown>(task: F) => F): void {
-  wrap = wrapper as typeof wrap;
-}
 
 function guarded(task: unknown, args: unknown[], what: string): () => void {
   if (typeof task !== 'function') throw new TypeError(`${what} needs a function.`);
-  const bound = wrap(task as Task);
+  const bound = bindTask(task as Task);
   return () => {
     try {
       bound(...args);
@@ -65,15 +60,3 @@ defineGlobal('clearInterval', clear);
 defineGlobal('queueMicrotask', (task: unknown) => {
   void resolved.then(guarded(task, [], 'queueMicrotask'));
 });
-
-let origin = 0;
-let latest = 0;
-/** Milliseconds, never going back. Finer clocks help attackers more than plugins. */
-const now = () => {
-  latest = Math.max(latest, Date.now() - origin);
-  return latest;
-};
-export function startClock(): void {
-  origin = Date.now();
-}
-defineGlobal('performance', { now, get timeOrigin() { return origin; }, toJSON: () => ({ timeOrigin: origin }), mark() {}, measure() {} }); // biome-ignore format: one object

@@ -1,0 +1,4 @@
+import { PluginStateEntity } from '../plugins/plugin-state-entity.js';
+
+/** All entities. Each lies with the feature it belongs to. */
+export const ENTITIES = [PluginStateEntity];

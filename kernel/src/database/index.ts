@@ -1,0 +1,6 @@
+export { Database, type DatabaseOptions, type TransactionOptions } from './database.js';
+export type { EntityManager } from './entity-manager.js';
+export { isUnavailable, sqlState, toDatabaseError } from './errors.js';
+export { withoutLiterals } from './literals.js';
+export type { MigrationStatus } from './migrate.js';
+export { assertOutsideTransaction, outsideTransaction } from './transaction-scope.js';

@@ -1,0 +1,11 @@
+import type { Migration } from '@mikro-orm/migrations';
+import { PluginStates } from './0001-plugin-states.js';
+
+export interface NamedMigration {
+  /** Never changes: it is how the database knows what it has. */
+  name: string;
+  migration: new (...args: ConstructorParameters<typeof Migration>) => Migration;
+}
+
+/** All migrations, oldest first. A new one is added at the end; one that was released is never changed. */
+export const MIGRATIONS: readonly NamedMigration[] = [{ name: '0001-plugin-states', migration: PluginStates }];

@@ -1,0 +1,3 @@
+import { installAsyncContext } from './async-context.js';
+
+installAsyncContext();

@@ -1,0 +1,198 @@
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Frame } from '../protocol/frame.js';
+import { BodyKind, FrameType } from '../protocol/frame-type.js';
+import { Deadlines } from './deadlines.js';
+import type { GuestReply } from './guest-call.js';
+import { IsolateClient } from './isolate-client.js';
+import type { Syscall } from './syscall.js';
+
+const PRINCIPAL = { kind: 'plugin' as const, id: 'p', roles: [] };
+
+beforeEach(() => vi.useFakeTimers());
+afterEach(() => vi.useRealTimers());
+
+/** A client with nobody at the other end: the test plays the guest. */
+function connect(concurrency = 2) {
+  const deadlines = new Deadlines();
+  const sent: Frame[] = [];
+  const syscalls: Syscall[] = [];
+  const missed = vi.fn();
+  const client = new IsolateClient({
+    isolate: 1,
+    name: 'p',
+    timeoutMs: 1_000,
+    concurrency,
+    deadlines,
+    send: (frame) => sent.push(frame),
+    principal: PRINCIPAL,
+    traceparent: () => 'trace-of-its-own',
+    onSyscall: (syscall) => syscalls.push(syscall),
+    onEvent: () => {},
+    onGuestError: () => {},
+    onMissed: missed,
+  });
+  const call = (more: object = {}) =>
+    client.call({ meta: { m: 'x' }, timeoutMs: 1_000, traceparent: 'trace', ...more });
+  const receive = (type: number, id: number, meta = '', body?: string) =>
+    client.onFrame({
+      type,
+      isolate: 1,
+      id,
+      kind: body === undefined ? BodyKind.NONE : BodyKind.TEXT,
+      meta,
+      body: body === undefined ? undefined : Buffer.from(body),
+    });
+  const begun = () => sent.filter(({ type }) => type === FrameType.CALL).map(({ id }) => id);
+  return { client, sent, syscalls, missed, call, receive, begun };
+}
+
+describe('a call', () => {
+  it('is answered', async () => {
+    const { call, receive, sent } = connect();
+    const answer = call({ body: 'hello' });
+    expect(sent[0]).toMatchObject({ type: FrameType.CALL, id: 2, body: 'hello' });
+    expect(JSON.parse(sent[0]!.meta)).toMatchObject({ m: 'x', t: 'trace', d: 1_000 });
+    receive(FrameType.RESULT, 2, '{"s":200}', 'world');
+    expect(await answer).toMatchObject({ meta: '{"s":200}' });
+  });
+
+  it('that is not answered in time fails and is cancelled in the guest; a late answer is nobody’s', async () => {
+    const { call, receive, sent, missed, client } = connect();
+    const answer = call();
+    const failed = expect(answer).rejects.toMatchObject({ code: 'PLUGIN_TIMEOUT' });
+    await vi.advanceTimersByTimeAsync(1_100);
+    await failed;
+    expect(sent.at(-1)).toMatchObject({ type: FrameType.CANCEL, id: 2 });
+    expect(missed).toHaveBeenCalledOnce();
+    receive(FrameType.RESULT, 2);
+    expect(client.inFlight).toBe(0);
+  });
+
+  it('ends with the deadline it inherits, when that is earlier', async () => {
+    const { call } = connect();
+    const failed = expect(call({ deadline: Date.now() + 100 })).rejects.toMatchObject({ code: 'PLUGIN_TIMEOUT' });
+    await vi.advanceTimersByTimeAsync(150);
+    await failed;
+  });
+
+  it('of a caller who gives up, or had given up before, is cancelled', async () => {
+    const { call, sent } = connect();
+    const controller = new AbortController();
+    const failed = expect(call({ signal: controller.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    controller.abort();
+    await failed;
+    expect(sent.at(-1)).toMatchObject({ type: FrameType.CANCEL });
+    await expect(call({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('waits for a free slot, and is refused when too many wait', async () => {
+    const { call, receive, begun, client } = connect(1);
+    const calls = Array.from({ length: 65 }, () => call());
+    expect(begun()).toEqual([2]);
+    await expect(call()).rejects.toMatchObject({ code: 'PLUGIN_OVERLOADED', extras: { retryAfter: 1 } });
+    for (let id = 2; id <= 130; id += 2) receive(FrameType.RESULT, id);
+    await Promise.all(calls);
+    expect(client.inFlight).toBe(0);
+  });
+
+  it('ends what was called for it', async () => {
+    const { call, receive, syscalls } = connect();
+    const answer = call();
+    receive(FrameType.CALL, 3, '{"m":"net.fetch","c":2}');
+    expect(syscalls[0]).toMatchObject({ method: 'net.fetch', traceparent: 'trace' });
+    expect(syscalls[0]!.deadline).toBe(Date.now() + 1_000);
+    receive(FrameType.RESULT, 2);
+    await answer;
+    expect(syscalls[0]!.signal.aborted).toBe(true);
+    expect(syscalls[0]!.settled).toBe(true);
+  });
+});
+
+describe('a guest', () => {
+  it('can’t have more than so many host calls at once', () => {
+    const { receive, syscalls, sent } = connect();
+    for (let n = 0; n < 1_100; n++) receive(FrameType.CALL, n * 2 + 1, '{"m":"x"}');
+    expect(syscalls).toHaveLength(1_024);
+    expect(sent.filter(({ type }) => type === FrameType.ERROR)).toHaveLength(1_100 - 1_024);
+  });
+
+  it('can’t call under an id that is in use or not its own, nor with a broken head', () => {
+    const { receive, syscalls } = connect();
+    for (const [id, meta] of [
+      [3, '{"m":"x"}'],
+      [3, '{"m":"x"}'],
+      [4, '{"m":"x"}'],
+      [5, '{'],
+      [7, 'null'],
+      [9, '{"m":1}'],
+    ] as const)
+      receive(FrameType.CALL, id, meta);
+    expect(syscalls.map(({ id }) => id)).toEqual([3]);
+  });
+
+  it('may send anything: every call settles, nothing is left, and no more run at once than may', async () => {
+    const step = fc.oneof(
+      { weight: 3, arbitrary: fc.constant({ do: 'call' as const }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          do: fc.constant('frame' as const),
+          type: fc.constantFrom(...Object.values(FrameType)),
+          id: fc.integer({ min: 0, max: 12 }),
+          meta: fc.constantFrom(
+            '',
+            '{}',
+            '{"m":"x"}',
+            '{"m":"x","c":2,"s":true}',
+            '{"n":5}',
+            '{"n":-1}',
+            '{"code":"NOT_FOUND","message":"m"}',
+            'junk',
+          ),
+          body: fc.option(fc.string({ maxLength: 5 }), { nil: undefined }),
+        }),
+      },
+      fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 600 }) }),
+      fc.record({ do: fc.constant('abort' as const), at: fc.nat(10) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const { client, call, receive, sent } = connect();
+        const controllers: AbortController[] = [];
+        const settled: Promise<unknown>[] = [];
+        const running = new Set<number>();
+        for (const each of steps) {
+          if (each.do === 'call') {
+            const controller = new AbortController();
+            controllers.push(controller);
+            settled.push(call({ signal: controller.signal }).then(drain, asError));
+          } else if (each.do === 'frame') receive(each.type, each.id, each.meta, each.body);
+          else if (each.do === 'wait') await vi.advanceTimersByTimeAsync(each.ms);
+          else controllers[each.at % Math.max(1, controllers.length)]?.abort();
+        }
+        client.close(new AtollError('PLUGIN_CRASHED'));
+        await Promise.all(settled);
+        expect(client.inFlight).toBe(0);
+        expect([...client.syscalls]).toEqual([]);
+        for (const { type, id } of sent) if (type === FrameType.CALL) running.add(id);
+        expect(running.size).toBe(sent.filter(({ type }) => type === FrameType.CALL).length);
+        await expect(call()).rejects.toMatchObject({ code: 'PLUGIN_CRASHED' });
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+async function drain({ stream }: GuestReply): Promise<void> {
+  try {
+    for await (const _ of stream ?? []);
+  } catch (error) {
+    asError(error);
+  }
+}
+
+function asError(error: unknown): void {
+  expect(error).toBeInstanceOf(AtollError);
+}
