@@ -102,7 +102,7 @@ async function packageFrom(target: string, signingKey: string | undefined): Prom
 async function fetchPackage(store: PackageStore, spec: string, source: NpmSource) {
   const { name, range = 'latest' } = parseSpec(spec);
   const offered = await source.versions(name);
-  const wanted = offered.find(({ version }) => fitsWant(version, range));
+  const wanted = offered.find((one) => fitsWant(one, range));
   if (wanted) return fetchIntoStore(store, source, wanted);
   const there = offered
     .map(({ version }) => version)

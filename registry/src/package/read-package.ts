@@ -60,6 +60,7 @@ export async function readPackage(
   const packageJson = readPackageJson(files);
   const manifest = parseManifest(packageJson, 'package.json');
   assertVersion(manifest.version);
+  assertBundleSize(fileOf(files, BUNDLE_FILE), limits);
   assertIdentity(manifest, statement, 'Its statement');
   assertIdentity(manifest, expected, 'What was asked for');
   if (expected.manifest && !isDeepStrictEqual(manifest, expected.manifest)) {
@@ -135,6 +136,12 @@ function assertIdentity(manifest: PluginManifest, said: Expected, who: string): 
       'PACKAGE_MISMATCH',
       `The package is ${manifest.name}@${manifest.version} (id "${manifest.id}"). ${who} says ${key} ${JSON.stringify(said[key])}.`,
     );
+  }
+}
+
+function assertBundleSize({ length }: Buffer, { bundleBytes }: PackageLimits): void {
+  if (length > bundleBytes) {
+    throw new AtollError('PACKAGE_TOO_LARGE', `The code has ${length} bytes; at most ${bundleBytes} are allowed.`);
   }
 }
 

@@ -1,6 +1,7 @@
 import semver from 'semver';
 import type { PluginManifest } from '../manifest.js';
 import { isChoosable, type StoredVersion } from '../store/catalogue.js';
+import type { Channel } from '../store/index-document.js';
 
 /** One version of a plugin that could be installed, as the resolution sees it. */
 export interface Candidate {
@@ -10,6 +11,8 @@ export interface Candidate {
   /** Why it must not be chosen anew; what is installed may stay. */
   excluded?: string;
   deprecated?: string;
+  /** Without one, pre-releases count as `next`. */
+  channel?: Channel;
   /** SHA-512 of its package, SRI form. */
   integrity?: string;
   /** Name of the source that has it, when it is not in the store yet. */
@@ -18,11 +21,15 @@ export interface Candidate {
 
 export const nameOf = ({ id, version }: Pick<Candidate, 'id' | 'version'>): string => `${id} ${version}`;
 
+/** Whether a version is only for those who want to be ahead. */
+export const isAhead = ({ version, channel }: Pick<Candidate, 'version' | 'channel'>): boolean =>
+  channel === undefined ? semver.prerelease(version) !== null : channel === 'next';
+
 /** The versions of a store whose manifests are known. */
 export function candidatesOf(versions: readonly StoredVersion[]): Candidate[] {
   return versions.flatMap((stored) => {
     if (!stored.facts) return [];
-    const { id, version, integrity, facts, deprecated } = stored;
+    const { id, version, integrity, channel, facts, deprecated } = stored;
     const excluded = isChoosable(stored) ? undefined : whyNot(stored);
     return [
       {
@@ -30,6 +37,7 @@ export function candidatesOf(versions: readonly StoredVersion[]): Candidate[] {
         version,
         manifest: facts.manifest,
         integrity,
+        channel,
         ...(excluded !== undefined && { excluded }),
         ...(deprecated && { deprecated: deprecated.reason }),
       },

@@ -129,6 +129,20 @@ describe('what is chosen', () => {
     expect(stepsOf(world, { installed: [manifest('a', '1.0.0')], upgrade: 'all' })).toEqual([]);
   });
 
+  it('goes by the channels of a store', () => {
+    const world = [
+      candidate('a', '1.0.0', {}, { channel: 'latest' }),
+      candidate('a', '1.1.0', {}, { channel: 'next' }),
+      candidate('a', '1.2.0-rc.1', {}, { channel: 'latest' }),
+      candidate('b', '1.0.0', { dependencies: { a: '^1.0.0' } }),
+    ];
+    expect(plan(world, { install: { a: 'latest' } }).result).toEqual({ a: '1.2.0-rc.1' });
+    expect(plan(world.slice(0, 2), { install: { a: 'latest' } }).result).toEqual({ a: '1.0.0' });
+    expect(plan(world.slice(0, 2), { install: { a: 'next' } }).result).toEqual({ a: '1.1.0' });
+    expect(plan(world, { install: { b: 'latest' } }).result).toEqual({ a: '1.0.0', b: '1.0.0' });
+    expect(stepsOf(world.slice(0, 2), { installed: [manifest('a', '1.0.0')], upgrade: 'all' })).toEqual([]);
+  });
+
   it('prefers what is not deprecated and never takes what was yanked, but lets it stay', () => {
     const world = [
       candidate('a', '1.0.0'),

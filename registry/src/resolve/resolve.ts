@@ -3,7 +3,7 @@ import semver from 'semver';
 import { dependantsOf, type GraphNode, planStart } from '../graph.js';
 import { nearest } from '../manifest-problems.js';
 import type { PluginManifest } from '../manifest.js';
-import { type Candidate, nameOf } from './candidate.js';
+import { type Candidate, isAhead, nameOf } from './candidate.js';
 import { type Chosen, incompatibility } from './compatibility.js';
 import { toResolutionError } from './explain.js';
 import { type PlanStep, type ResolutionPlan, stepFor } from './plan.js';
@@ -166,6 +166,7 @@ class World {
     return (
       Number(stays(b)) - Number(stays(a)) ||
       Number(a.deprecated !== undefined) - Number(b.deprecated !== undefined) ||
+      Number(isAhead(a) && this.#wants[a.id] !== 'next') - Number(isAhead(b) && this.#wants[b.id] !== 'next') ||
       semver.rcompare(a.version, b.version)
     );
   }
@@ -194,7 +195,7 @@ class World {
     const because = this.removed.get(id);
     if (because !== undefined) return { kind: 'removed', text: `is to be removed, because ${because}` };
     const want = Object.hasOwn(this.#wants, id) ? this.#wants[id]! : undefined;
-    if (want !== undefined && !fitsWant(version, want))
+    if (want !== undefined && !fitsWant(candidate, want))
       return { kind: 'wanted', text: `is not in ${want}, which is asked for` };
     if (!semver.satisfies(this.request.kernel, manifest.engine) && !this.lenient.has(id)) {
       return { kind: 'engine', text: `needs the kernel ${manifest.engine}; this is ${this.request.kernel}` };
@@ -204,20 +205,20 @@ class World {
     return want === undefined ? this.#unasked(candidate, present) : undefined;
   }
 
-  /** Nobody named this version: then it is no older than what is there, and a pre-release only where one is. */
-  #unasked({ version }: Candidate, present: PluginManifest | undefined): Unfit | undefined {
+  /** Nobody named this version: then it is no older than what is there, and ahead only where that is. */
+  #unasked(candidate: Candidate, present: PluginManifest | undefined): Unfit | undefined {
     if (!present) return undefined;
-    if (semver.lt(version, present.version))
+    if (semver.lt(candidate.version, present.version))
       return { kind: 'downgrade', text: `is older than ${present.version}, which is installed` };
-    const ahead = semver.prerelease(version) !== null && semver.prerelease(present.version) === null;
-    return ahead ? { kind: 'downgrade', text: 'is a pre-release, which has to be asked for' } : undefined;
+    const ahead = isAhead(candidate) && !isAhead(this.installedVersion(present.id)!);
+    return ahead ? { kind: 'downgrade', text: 'is in the channel "next", which has to be asked for' } : undefined;
   }
 }
 
-/** `latest` is any release, `next` any version. */
-export function fitsWant(version: string, want: string): boolean {
+/** Whether a version is what was asked for: `next` is any, `latest` any that is not only for those who want to be ahead. */
+export function fitsWant(candidate: Pick<Candidate, 'version' | 'channel'>, want: string): boolean {
   if (want === 'next') return true;
-  return semver.satisfies(version, want === 'latest' ? '*' : want);
+  return want === 'latest' ? !isAhead(candidate) : semver.satisfies(candidate.version, want);
 }
 
 const semverFits = (provides: Readonly<Record<string, string>>, service: string, range: string): boolean =>

@@ -145,7 +145,7 @@ describe('plugins of sources', () => {
       ]) {
         const bytes = await packed({
           ...sample,
-          packageJson: { description: `Makes things for ${sample.id}`, keywords: ['things'] },
+          packageJson: { description: 'From afar' },
         });
         await source.publish(bytes, await readPackage(bytes));
       }

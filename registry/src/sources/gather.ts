@@ -65,7 +65,7 @@ class Gathering {
   readonly #asked = new Set<string>();
   readonly #problems = new Map<string, AtollError>();
   readonly #queue: Need[] = [];
-  #looked = 0;
+  readonly #looked = new Map<string, readonly OfferedVersion[]>();
 
   constructor(
     catalogue: Catalogue,
@@ -102,7 +102,7 @@ class Gathering {
     for (const source of this.sources) {
       if (this.#problems.has(source.name)) continue;
       try {
-        for (const name of await this.#names(source, need)) await this.#look(source, name, need);
+        await this.#askSource(source, need);
       } catch (error) {
         if (!(error instanceof AtollError)) throw error;
         this.#problems.set(source.name, error);
@@ -110,23 +110,45 @@ class Gathering {
     }
   }
 
-  async #names(source: PackageSource, need: Need): Promise<string[]> {
+  async #askSource(source: PackageSource, need: Need): Promise<void> {
     const known = need.kind === 'plugin' ? this.#packages.get(need.name) : undefined;
-    if (known !== undefined) return [known];
+    if (known !== undefined) return void (await this.#look(source, [known], need));
     const usual = need.kind === 'plugin' ? [`atoll-plugin-${need.name}`, `@atoll/plugin-${need.name}`] : [];
-    const found = await source.search(need.name, MAX_HITS);
-    return [...new Set([...usual, ...found.map(({ name }) => name)])];
+    const hits = await source.search(need.name, MAX_HITS);
+    if (await this.#look(source, [...usual, ...hits.map(({ name }) => name)], need)) return;
+    // Registries search names and descriptions, and many not keywords: a provider may have the service in neither.
+    const all = await source.search('', MAX_PACKAGES);
+    await this.#look(
+      source,
+      all.map(({ name }) => name),
+      need,
+    );
   }
 
-  async #look(source: PackageSource, name: string, need: Need): Promise<void> {
-    if (++this.#looked > MAX_PACKAGES) return;
-    for (const offered of await source.versions(name)) {
-      const { id } = offered.manifest;
-      if (!answers(offered.manifest, need) || (this.#packages.get(id) ?? name) !== name) continue;
-      this.#packages.set(id, name);
-      if (!this.#offers.has(key(id, offered.version))) this.#offers.set(key(id, offered.version), { source, offered });
-      this.#needsOf(offered.manifest);
+  /** Whether one of the packages is what is needed. */
+  async #look(source: PackageSource, names: readonly string[], need: Need): Promise<boolean> {
+    let found = false;
+    for (const name of new Set(names)) {
+      for (const offered of await this.#versions(source, name)) {
+        const { id } = offered.manifest;
+        if (!answers(offered.manifest, need) || (this.#packages.get(id) ?? name) !== name) continue;
+        found = true;
+        this.#packages.set(id, name);
+        if (!this.#offers.has(key(id, offered.version)))
+          this.#offers.set(key(id, offered.version), { source, offered });
+        this.#needsOf(offered.manifest);
+      }
     }
+    return found;
+  }
+
+  async #versions(source: PackageSource, name: string): Promise<readonly OfferedVersion[]> {
+    const asked = `${source.name} ${name}`;
+    const known = this.#looked.get(asked);
+    if (known) return known;
+    const versions = this.#looked.size < MAX_PACKAGES ? await source.versions(name) : [];
+    this.#looked.set(asked, versions);
+    return versions;
   }
 
   #needsOf({ dependencies, consumes }: Candidate['manifest']): void {

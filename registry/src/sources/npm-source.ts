@@ -26,7 +26,7 @@ export interface NpmSourceOptions {
 
 const TIMEOUT_MS = 30_000;
 const RETRIES = 2;
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const KEYWORD = 'atoll-plugin';
 const MAX_FOUND = 250;
 

@@ -6,6 +6,7 @@ import { PACKAGE_LIMITS } from '../package/limits.js';
 import { keyIdOf, readPublicKey } from '../package/publisher-key.js';
 import { isMirrorDocument, MIRROR_FILE, type MirrorDocument, mirrorPath } from './mirror-document.js';
 import type { PackageStore } from './package-store.js';
+import { isPublisherName } from './trust.js';
 
 const BLOCK = 512;
 const MAX_LIST_BYTES = 64 * 1024 * 1024;
@@ -52,8 +53,9 @@ async function trust(store: PackageStore, keys: MirrorDocument['keys']): Promise
     const key = readPublicKey(publicKey, 'A key in the bundle');
     // A name that the bundle gives must not make a new key one of a publisher that is known here by another.
     const taken = [...known.values()].some((other) => other.publisher === publisher && other.publicKey !== key);
+    const named = !taken && isPublisherName(publisher);
     if (known.get(keyIdOf(key))?.trust !== 'revoked')
-      await store.trustKey({ publicKey: key, ...(!taken && { publisher }) });
+      await store.trustKey({ publicKey: key, ...(named && { publisher }) });
   }
 }
 

@@ -203,6 +203,23 @@ describe('trust', () => {
     expect(await codeOf(store.publish(await pack('sample', '1.1.0', bob)))).toBe('done');
   });
 
+  it.each(['unsigned:local', 'ed25519:0', '', ' x', 'a\nb', 'x'.repeat(200)])(
+    'does not call a publisher %j',
+    async (publisher) => {
+      const store = await open();
+      expect(await codeOf(store.trustKey({ publicKey: ada.publicKey, publisher }))).toBe('BAD_REQUEST');
+      expect(store.keys()).toEqual([]);
+    },
+  );
+
+  it('gives out nothing that another process has quarantined', async () => {
+    const [store, other] = [await open(), await open()];
+    await store.publish(v1.bytes);
+    await other.refresh();
+    await other.revokeKey(ada.keyId, 'stolen');
+    expect(await codeOf(store.tarball('sample', '1.0.0'))).toBe('PACKAGE_QUARANTINED');
+  });
+
   it('quarantines everything that a revoked key has signed', async () => {
     const store = await open();
     await store.publish(v1.bytes);
