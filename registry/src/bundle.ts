@@ -8,6 +8,7 @@ import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
 import { withBundler } from './bundler-process.js';
 import type { PluginFolder } from './folder.js';
 import { FORMAT_KEY } from './package/layout.js';
+import { PACKAGE_LIMITS } from './package/limits.js';
 import { readPackedBundle } from './package/packed-bundle.js';
 import { slimType } from './slim-type.js';
 
@@ -31,7 +32,7 @@ export interface BundleOptions {
   cacheDir?: string;
 }
 
-const MAX_BYTES = 10 * 1024 * 1024;
+const MAX_BYTES = PACKAGE_LIMITS.bundleBytes;
 /** Names of inputs that are no files, such as `absent-builtin:fs` and `(disabled):node_modules/x`. */
 const VIRTUAL = /^[^/]*:/;
 

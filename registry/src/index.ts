@@ -5,3 +5,5 @@ export * from './manifest.js';
 export * from './package/index.js';
 export * from './permissions.js';
 export * from './store/index.js';
+export * from './resolve/index.js';
+export * from './sources/index.js';

@@ -50,10 +50,11 @@ const entry: Rule = ({ entry: file }) => {
 };
 
 const dependencies: Rule = (field) =>
-  (['dependencies', 'optionalDependencies'] as const).flatMap((kind) =>
+  (['dependencies', 'optionalDependencies', 'conflicts'] as const).flatMap((kind) =>
     eachEntry(field[kind], kind, (id, range) => {
       if (!PLUGIN_ID.test(id)) return 'expected a plugin id: lower case letters, digits and dashes';
-      return id === field.id ? 'a plugin cannot depend on itself' : rangeProblem(range);
+      if (id !== field.id) return rangeProblem(range);
+      return kind === 'conflicts' ? 'a plugin cannot conflict with itself' : 'a plugin cannot depend on itself';
     }),
   );
 

@@ -84,6 +84,7 @@ export const ManifestField = Type.Object(
     mounts: strings('Path prefixes it owns, such as `/api/v1/greeter`.'),
     dependencies: names('Plugin id → semver range.'),
     optionalDependencies: names('Plugin id → semver range; it starts without them, too.'),
+    conflicts: names('Plugin id → semver range of versions it can not run beside.'),
     provides: names('Service → semver version of the contract.'),
     consumes: names('Service → semver range.'),
     permissions: Permissions,

@@ -34,6 +34,7 @@ describe('a manifest that is fine', () => {
       mounts: [],
       dependencies: {},
       optionalDependencies: {},
+      conflicts: {},
       provides: {},
       consumes: {},
       permissions: {

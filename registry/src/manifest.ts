@@ -24,6 +24,9 @@ export type PluginManifest = DeepReadonly<Omit<ManifestField, 'title' | 'config'
   readonly errors?: { readonly body: unknown; readonly types?: Record<string, string> };
 };
 
+/** Whether npm takes the text as a package's name. */
+export const isPackageName = (text: string): boolean => text.length <= 214 && PACKAGE_NAME.test(text);
+
 const PACKAGE_NAME = /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
 
 /** Checks a package.json. Throws MANIFEST_INVALID that lists each problem with its path; the message begins with `where`. */
@@ -38,7 +41,7 @@ export function parseManifest(packageJson: unknown, where: string): PluginManife
 
 function packageProblems(name: unknown, version: unknown): Problem[] {
   const problems: Problem[] = [];
-  if (typeof name !== 'string' || name.length > 214 || !PACKAGE_NAME.test(name)) {
+  if (typeof name !== 'string' || !isPackageName(name)) {
     problems.push({ path: 'name', message: `expected a package name in lower case, got ${show(name)}` });
   }
   if (typeof version !== 'string' || !isVersion(version)) {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -64,6 +65,30 @@ const SOURCE = (up: string, far: string) => `
     controller.close();
     return { seen, done: (await reader.read()).done };
   });
+  http.get('/byob', async () => {
+    const reader = (await fetch(UP + '/text')).body.getReader({ mode: 'byob' });
+    const parts = [];
+    for (;;) {
+      const { done, value } = await reader.read(new Uint8Array(4));
+      if (done) return parts;
+      parts.push(new TextDecoder().decode(value));
+    }
+  });
+  http.get('/request-streams', async () => {
+    let controller;
+    const upload = new ReadableStream({ start: (it) => { controller = it; } });
+    controller.enqueue(text.encode('one'));
+    const request = new Request(UP + '/echo', { method: 'POST', body: upload, duplex: 'half' });
+    const reader = (await fetch(request)).body.getReader();
+    const first = new TextDecoder().decode((await reader.read()).value);
+    controller.close();
+    return { first, used: request.bodyUsed, done: (await reader.read()).done };
+  });
+  http.get('/large-upload', async () => {
+    const part = new Uint8Array(1_000_000);
+    try { return await (await fetch(UP + '/count', { method: 'POST', body: new Blob(Array.from({ length: 20 }, () => part)) })).text(); }
+    catch (error) { return failure(error); }
+  });
   http.get('/upload-fails', async () => {
     const upload = new ReadableStream({ start(c) { c.enqueue(text.encode('some')); }, pull: (c) => new Promise((r) => setTimeout(() => { c.error(new RangeError('broken upload')); r(); }, 20)) }, { highWaterMark: 0 });
     try { await fetch(UP + '/swallow', { method: 'POST', body: upload, duplex: 'half' }); return 'no error'; } catch (error) { return failure(error); }
@@ -107,7 +132,9 @@ const SOURCE = (up: string, far: string) => `
   http.get('/clone', async () => {
     const response = await fetch(UP + '/text');
     const copy = response.clone();
-    return [await response.text(), await copy.text()];
+    let immutable = false;
+    try { response.headers.set('x', 'y'); } catch (error) { immutable = error instanceof TypeError; }
+    return [await response.text(), await copy.text(), copy.url === UP + '/text', response.type, immutable, new Response(copy.body === null ? null : '', response).url];
   });
   http.get('/pull-context', { timeoutMs: 1500 }, () => new Response(new ReadableStream({
     async pull(c) { await null; told.push('pulled'); c.enqueue(new Uint8Array(await (await fetch(UP + '/hang')).arrayBuffer())); },
@@ -219,7 +246,34 @@ describe('answers', () => {
     expect(await url('UP/text', { method: 'HEAD' })).toMatchObject({ status: 200, text: '' });
   });
 
-  it('can be cloned', async () => expect(await get('/clone')).toEqual(['some text', 'some text']));
+  it('can be cloned, and keep what they are', async () =>
+    expect(await get('/clone')).toEqual(['some text', 'some text', true, 'basic', true, '']));
+
+  it('of data: URLs come from themselves', async () => {
+    const got = async (target: string) => {
+      const { status, text, headers } = (await url(target)) as {
+        status: number;
+        text: string;
+        headers: [string, string][];
+      };
+      return [status, text, headers[0]?.[1]];
+    };
+    expect(await got('data:text/css,a%20b%C3%A9')).toEqual([200, 'a bé', 'text/css']);
+    expect(await got('data:;base64,aGVsbG8')).toEqual([200, 'hello', 'text/plain;charset=US-ASCII']);
+    expect(await url('data:text/plain')).toMatchObject({ typeError: true });
+    expect(await url('data:;base64,*')).toMatchObject({ typeError: true });
+  });
+
+  it('can be held to a digest', async () => {
+    const digest = (algorithm: string, text = 'some text') =>
+      `${algorithm}-${createHash(algorithm).update(text).digest('base64')}`;
+    for (const integrity of [digest('sha256'), `${digest('sha256', 'x')} ${digest('sha384')}?a`, 'nonsense'])
+      expect(await url('UP/text', { integrity }), integrity).toMatchObject({ status: 200, text: 'some text' });
+    for (const integrity of [digest('sha256', 'x'), `${digest('sha256')} ${digest('sha512', 'x')}`])
+      expect(await url('UP/text', { integrity }), integrity).toMatchObject({ typeError: true });
+  });
+
+  it('can be read into memory of one’s own', async () => expect(await get('/byob')).toEqual(['some', ' tex', 't']));
 
   it('stream through to the client, chunk by chunk', async () => {
     let send!: (text: string) => void;
@@ -294,6 +348,16 @@ describe('request bodies', () => {
 
   it('stream while the answer does', async () =>
     expect(await get('/pingpong')).toEqual({ seen: ['one', 'two'], done: true }));
+
+  it('stream from a Request as well', async () =>
+    expect(await get('/request-streams')).toEqual({ first: 'one', used: true, done: true }));
+
+  it('larger than a frame are streamed', async () => {
+    let size = 0;
+    handlers.set('/count', (request) => request.on('data', (chunk: Buffer) => (size += chunk.length)));
+    expect(await get('/large-upload')).toMatchObject({ typeError: true, code: 'NET_TOO_LARGE' });
+    expect(size).toBeGreaterThan(0);
+  });
 
   it('that fail in the plugin fail its fetch, and the connection', async () => {
     const before = closings.swallow ?? 0;
@@ -411,7 +475,6 @@ describe('limits and refusals are readable', () => {
     ['http://169.254.169.254/', 'NET_DENIED'],
     ['http://0x7f000001/', 'NET_DENIED'],
     ['file:///etc/passwd', undefined],
-    ['data:text/plain,x', undefined],
     ['not a url', undefined],
     ['http://user:word@127.0.0.1/', undefined],
   ])('%s', async (target, code) => {

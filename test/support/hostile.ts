@@ -27,6 +27,13 @@ export const HOSTILE: Record<string, string> = {
   'circular answer': 'const a = {}; a.a = a; return a;',
   'BigInt answer': 'return { n: 1n };',
   'huge answer': 'return "x".repeat(5e7);',
+  'huge wide answer': 'return "€".repeat(1.5e7);',
+  'huge event': 'await events.emit("evil.x", "€".repeat(1.5e7));',
+  'huge request': 'await fetch("http://127.0.0.1:1/", { method: "POST", body: new Uint8Array(2.2e7) });',
+  'huge headers': 'return new Response("x", { headers: { x: "y".repeat(5e6) } });',
+  'huge chunk': 'return new Response(new ReadableStream({ start(c) { c.enqueue("€".repeat(1.5e7)); c.close(); } }));',
+  'odd chunks':
+    'return new Response(new ReadableStream({ start(c) { c.enqueue({ length: -1e9, byteLength: 4, byteOffset: 0, buffer: {} }); } }));',
   'function answer': 'return () => {};',
   'throws a proxy':
     'throw new Proxy({}, { get() { throw new Error("no"); }, getPrototypeOf() { throw new Error("no"); } });',

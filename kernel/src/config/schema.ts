@@ -259,6 +259,11 @@ export const PluginsSection = Type.Object(
       default: [],
       description: 'Plugins that stay off until enabled through the API.',
     }),
+    drainMs: Type.Integer({
+      minimum: 0,
+      default: 60_000,
+      description: 'After a swap, time for what the old version has begun to end there, in ms.',
+    }),
   },
   closed,
 );

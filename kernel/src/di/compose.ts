@@ -79,6 +79,15 @@ function createEventBus(c: DependencyContainer): EventBus {
     'plugin.state.changed',
     Type.Object({ id: Type.String(), from: Type.String(), to: Type.String(), reason: Type.Optional(Type.String()) }),
   );
+  bus.defineTopic(
+    'plugin.swapped',
+    Type.Object({
+      id: Type.String(),
+      from: Type.Union([Type.String(), Type.Null()]),
+      to: Type.String(),
+      ms: Type.Integer({ description: 'From the decision to serving.' }),
+    }),
+  );
   bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
   return bus;
 }

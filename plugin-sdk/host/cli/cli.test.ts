@@ -45,7 +45,7 @@ async function atoll(args: string[], env?: Record<string, string>) {
 }
 
 async function until(what: () => boolean, why: () => string): Promise<void> {
-  for (let left = 200; left > 0; left--) {
+  for (let left = 800; left > 0; left--) {
     if (what()) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -268,4 +268,4 @@ it('develops: create, dev, list, swap on save, logs, stop', async () => {
   child.kill('SIGTERM');
   const [code] = (await once(child, 'exit')) as [number];
   expect(code).toBe(0);
-});
+}, 90_000);

@@ -7,9 +7,11 @@ import { dataCommands } from './data.js';
 import { databaseCommands } from './database.js';
 import { runDev } from './dev.js';
 import { CliError, EXIT, toCliError } from './errors.js';
+import { keyCommands } from './keys.js';
 import { Output } from './output.js';
 import { packCommand } from './pack.js';
 import { pluginCommands } from './plugins.js';
+import { registryCommands } from './registry.js';
 import { TEMPLATES, type TemplateName } from './templates.js';
 import { verifyCommand } from './verify.js';
 
@@ -79,6 +81,8 @@ program
   );
 packCommand(program, run);
 verifyCommand(program, run);
+keyCommands(program, run);
+registryCommands(program, run);
 program
   .command('config')
   .description('configuration')

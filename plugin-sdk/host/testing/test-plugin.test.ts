@@ -72,6 +72,28 @@ describe('testPlugin', () => {
     expect(tested.logs).toContainEqual(expect.objectContaining({ message: 'seen', fields: { id: 7 } }));
   });
 
+  it('keeps what is written to the console, also uncaught errors', async () => {
+    const tested = await start(
+      `http.get('/', () => {
+        console.log('%s is %d', 'x', 5, { a: [1] }, new Map([[1, 'y']]));
+        console.warn(new RangeError('careful'));
+        setTimeout(() => { throw new TypeError('late'); });
+        void Promise.reject(new Error('alone'));
+      });`,
+      {},
+    );
+    await tested.request('GET', '/x/tested');
+    const logged = (level: string, message: string) =>
+      expect
+        .poll(() => tested.logs)
+        .toContainEqual(expect.objectContaining({ level, message: expect.stringContaining(message) }));
+    await logged('info', 'x is 5 { a: [ 1 ] } Map(1) { 1 => "y" }');
+    await logged('warn', 'RangeError: careful');
+    await logged('error', 'Uncaught TypeError: late');
+    await logged('error', 'Uncaught: alone');
+    expect(JSON.stringify(tested.logs)).not.toMatch(/file:\/\/|node:internal/);
+  });
+
   it('says why a plugin does not start, in the author’s own file', async () => {
     await expect(start("throw new Error('no luck');", {})).rejects.toThrow(/no luck/);
     await expect(start('this is no code', {})).rejects.toThrow(/src\/index\.ts:3:\d+/);

@@ -63,6 +63,11 @@ export const ERRORS = {
     hint: 'Install or enable what is named.',
   },
   BUNDLE_FAILED: { status: 422, title: 'The plugin does not build', hint: 'Correct the source at the named position.' },
+  PLUGIN_HANDOFF_FAILED: {
+    status: 502,
+    title: 'The plugin could not hand its state over',
+    hint: 'See GET /api/v1/plugins/{id}/logs; or give the state up with `discardState`.',
+  },
   PLUGIN_START_FAILED: { status: 502, title: 'The plugin failed to start', hint: 'See GET /api/v1/plugins/{id}/logs.' },
   PLUGIN_QUARANTINED: { status: 503, title: 'The plugin crashed too often', hint: 'Correct it, then enable it again.' },
   CONFIG_INVALID: { status: 422, title: 'Invalid configuration', hint: 'Correct the named key.' },
@@ -147,10 +152,10 @@ export const ERRORS = {
     hint: 'Run `atoll registry check --repair`, or restore the folder from a backup.',
   },
   STORE_BUSY: { status: 503, title: 'Another process changes the plugin store', hint: 'Try again in a moment.' },
-  STORE_FULL: {
-    status: 507,
+  STORE_UNWRITABLE: {
+    status: 503,
     title: 'The plugin store can not be written',
-    hint: 'Free disk space or correct the rights of its folder.',
+    hint: 'Free disk space, or correct its folder and the rights to it.',
   },
   SOURCE_UNREACHABLE: {
     status: 502,

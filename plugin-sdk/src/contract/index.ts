@@ -1,4 +1,5 @@
 export * from './cloud-event.js';
+export * from './engine.js';
 export * from './errors.js';
 export * from './principal.js';
 export * from './problem.js';

@@ -4,6 +4,8 @@ export interface PackageLimits {
   tarballBytes: number;
   /** The tar archive: all files with their headers. */
   unpackedBytes: number;
+  /** The code: as much as may be bundled. */
+  bundleBytes: number;
   files: number;
   /** Characters of a path inside the package. */
   pathLength: number;
@@ -12,6 +14,7 @@ export interface PackageLimits {
 export const PACKAGE_LIMITS: Readonly<PackageLimits> = {
   tarballBytes: 16 * 1024 * 1024,
   unpackedBytes: 64 * 1024 * 1024,
+  bundleBytes: 10 * 1024 * 1024,
   files: 256,
   pathLength: 180,
 };

@@ -92,7 +92,8 @@ function subjectOf({ manifest, packageJson: { license, description } }: PluginFo
 const KEPT = ['description', 'license', 'author', 'contributors', 'homepage', 'repository', 'bugs', 'funding'];
 const KEYWORD = 'atoll-plugin';
 
-function packageJsonOf({ packageJson, manifest: { name, version } }: PluginFolder): string {
+/** Who looks for a service in an npm registry finds it by the keyword. */
+function packageJsonOf({ packageJson, manifest: { name, version, provides } }: PluginFolder): string {
   const kept = KEPT.filter((key) => Object.hasOwn(packageJson, key)).map((key) => [key, packageJson[key]]);
   const { keywords } = packageJson;
   const words = Array.isArray(keywords) ? keywords.filter((word) => typeof word === 'string') : [];
@@ -101,7 +102,7 @@ function packageJsonOf({ packageJson, manifest: { name, version } }: PluginFolde
     version,
     ...Object.fromEntries(kept),
     type: 'module',
-    keywords: [...new Set([...words, KEYWORD])],
+    keywords: [...new Set([...words, KEYWORD, ...Object.keys(provides)])],
     [FORMAT_KEY]: FORMAT,
     atoll: { ...(packageJson.atoll as object), entry: BUNDLE_FILE },
   };

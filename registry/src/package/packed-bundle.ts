@@ -6,6 +6,7 @@ import type { PluginBundle } from '../bundle.js';
 import { ENVELOPE_FILE, openStatement } from './envelope.js';
 import { integrityOf } from './integrity.js';
 import { BUNDLE_FILE, MAP_FILE } from './layout.js';
+import { PACKAGE_LIMITS } from './limits.js';
 
 const FILES = ['package.json', BUNDLE_FILE, MAP_FILE];
 
@@ -22,6 +23,9 @@ export async function readPackedBundle(dir: string): Promise<PluginBundle> {
       throw new AtollError('PACKAGE_ALTERED', `${path.join(dir, file)} is not what its publisher put in.`);
     }),
   );
+  if (code!.length > PACKAGE_LIMITS.bundleBytes) {
+    throw new AtollError('PACKAGE_TOO_LARGE', `${path.join(dir, BUNDLE_FILE)} has ${code!.length} bytes.`);
+  }
   return {
     code: code!.toString('utf8'),
     map: map!.toString('utf8'),

@@ -280,6 +280,10 @@ describe('bombs', () => {
     expect(await codeOf(packed.bytes, { limits: { ...PACKAGE_LIMITS, tarballBytes: 100 } })).toBe('PACKAGE_TOO_LARGE');
   });
 
+  it('by the code alone', async () => {
+    expect(await codeOf(packed.bytes, { limits: { ...PACKAGE_LIMITS, bundleBytes: 10 } })).toBe('PACKAGE_TOO_LARGE');
+  });
+
   it('by an entry that says it is larger than the archive', async () => {
     const archive = gunzipSync(packed.bytes);
     archive.write('77777777777', 124);

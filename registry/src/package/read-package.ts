@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { type PluginManifest, parseManifest } from '../manifest.js';
 import { ENVELOPE_FILE, openStatement, type Signer, type Statement } from './envelope.js';
@@ -33,6 +34,8 @@ export interface Expected {
   version?: string;
   /** SRI; several algorithms may be listed, SHA-512 counts. */
   integrity?: string;
+  /** The whole manifest, as it was shown to who decided on it. */
+  manifest?: PluginManifest;
 }
 
 export interface ReadOptions {
@@ -57,8 +60,15 @@ export async function readPackage(
   const packageJson = readPackageJson(files);
   const manifest = parseManifest(packageJson, 'package.json');
   assertVersion(manifest.version);
+  assertBundleSize(fileOf(files, BUNDLE_FILE), limits);
   assertIdentity(manifest, statement, 'Its statement');
   assertIdentity(manifest, expected, 'What was asked for');
+  if (expected.manifest && !isDeepStrictEqual(manifest, expected.manifest)) {
+    throw new AtollError(
+      'PACKAGE_MISMATCH',
+      `The manifest in ${manifest.name}@${manifest.version} is not the one that was shown for it.`,
+    );
+  }
   return {
     manifest,
     packageJson,
@@ -126,6 +136,12 @@ function assertIdentity(manifest: PluginManifest, said: Expected, who: string): 
       'PACKAGE_MISMATCH',
       `The package is ${manifest.name}@${manifest.version} (id "${manifest.id}"). ${who} says ${key} ${JSON.stringify(said[key])}.`,
     );
+  }
+}
+
+function assertBundleSize({ length }: Buffer, { bundleBytes }: PackageLimits): void {
+  if (length > bundleBytes) {
+    throw new AtollError('PACKAGE_TOO_LARGE', `The code has ${length} bytes; at most ${bundleBytes} are allowed.`);
   }
 }
 

@@ -13,3 +13,5 @@ export {
 } from './package-store.js';
 export type { Facets, SearchHit, SearchPage, SearchQuery } from './search.js';
 export type { SignaturePolicy, TrustedKey } from './trust.js';
+export { type ExportOptions, type ExportResult, exportMirror } from './mirror-export.js';
+export { type ImportOptions, type ImportResult, importMirror } from './mirror-import.js';

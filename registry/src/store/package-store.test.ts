@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -203,6 +203,23 @@ describe('trust', () => {
     expect(await codeOf(store.publish(await pack('sample', '1.1.0', bob)))).toBe('done');
   });
 
+  it.each(['unsigned:local', 'ed25519:0', '', ' x', 'a\nb', 'x'.repeat(200)])(
+    'does not call a publisher %j',
+    async (publisher) => {
+      const store = await open();
+      expect(await codeOf(store.trustKey({ publicKey: ada.publicKey, publisher }))).toBe('BAD_REQUEST');
+      expect(store.keys()).toEqual([]);
+    },
+  );
+
+  it('gives out nothing that another process has quarantined', async () => {
+    const [store, other] = [await open(), await open()];
+    await store.publish(v1.bytes);
+    await other.refresh();
+    await other.revokeKey(ada.keyId, 'stolen');
+    expect(await codeOf(store.tarball('sample', '1.0.0'))).toBe('PACKAGE_QUARANTINED');
+  });
+
   it('quarantines everything that a revoked key has signed', async () => {
     const store = await open();
     await store.publish(v1.bytes);
@@ -315,9 +332,15 @@ describe('a damaged store', () => {
   it('says when it can’t be written', async () => {
     const blocked = path.join(root, 'a-file');
     await writeFile(blocked, '');
-    await expect(PackageStore.open({ folder: path.join(blocked, 'store') })).rejects.toThrow();
-    await mkdir(path.join(root, 'empty'), { recursive: true });
-    expect((await PackageStore.open({ folder: path.join(root, 'empty') })).catalogue.list()).toEqual([]);
+    expect(await codeOf(PackageStore.open({ folder: blocked }))).toBe('STORE_UNWRITABLE');
+    expect(await codeOf(PackageStore.open({ folder: path.join(blocked, 'store') }))).toBe('STORE_UNWRITABLE');
+    const store = await open();
+    await rm(path.join(folder, 'blobs'), { recursive: true, force: true });
+    await writeFile(path.join(folder, 'blobs'), '');
+    expect(await codeOf(store.publish(v1.bytes))).toBe('STORE_UNWRITABLE');
+    expect(store.catalogue.list()).toEqual([]);
+    await rm(path.join(folder, 'blobs'));
+    expect(await codeOf(store.publish(v1.bytes))).toBe('done');
   });
 });
 

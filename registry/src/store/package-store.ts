@@ -99,7 +99,7 @@ export class PackageStore {
     this.#facts = new FactsCache(this.#at('facts'), this.#at('drafts'), this.#blobs);
   }
 
-  /** Throws STORE_BUSY or STORE_FULL; damage is repaired and told in `report`. */
+  /** Throws STORE_BUSY or STORE_UNWRITABLE; damage is repaired and told in `report`. */
   static async open(options: StoreOptions): Promise<PackageStore> {
     const store = new PackageStore(options);
     await mkdir(store.#at('drafts'), { recursive: true }).catch((error: unknown) => {
@@ -201,6 +201,8 @@ export class PackageStore {
    * VERSION_NOT_FOUND, PACKAGE_QUARANTINED or PACKAGE_DAMAGED.
    */
   async tarball(id: string, version: string): Promise<Buffer> {
+    // Another process may have revoked a key a moment ago.
+    await this.refresh();
     const { integrity } = this.#usable(id, version);
     return this.#blobs.read(integrity);
   }
@@ -384,6 +386,7 @@ export class PackageStore {
     let timer: NodeJS.Timeout | undefined;
     const look = () => {
       clearTimeout(timer);
+      // What is wrong with the store is told by the next call that uses it.
       timer = setTimeout(() => void this.refresh().catch(() => {}), QUIET_MS);
     };
     const watcher = watch(this.#folder, (_, file) => {

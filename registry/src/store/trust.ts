@@ -16,7 +16,10 @@ export interface TrustedKey {
   restore?: boolean;
 }
 
-/** Trusts a key, known or not. Throws KEY_REVOKED. */
+/** Whether a publisher can be called so: names that stand for a key or for unsigned packages would lend what those own. */
+export const isPublisherName = (name: string): boolean => /^[\p{L}\p{N}][^\p{C}:]{0,99}$/u.test(name);
+
+/** Trusts a key, known or not. Throws KEY_REVOKED, or BAD_REQUEST for the publisher's name. */
 export function trustKey(index: IndexDocument, { publicKey, publisher, restore }: TrustedKey, at: string): KeyRecord {
   const keyId = keyIdOf(publicKey);
   const known = own(index.keys, keyId);
@@ -24,6 +27,12 @@ export function trustKey(index: IndexDocument, { publicKey, publisher, restore }
     throw new AtollError(
       'KEY_REVOKED',
       `${keyId} was revoked: ${known.reason}. Repeat with --restore to trust it again.`,
+    );
+  }
+  if (publisher !== undefined && publisher !== keyId && !isPublisherName(publisher)) {
+    throw new AtollError(
+      'BAD_REQUEST',
+      `${JSON.stringify(publisher)} can't be a publisher's name: letters and digits first, and no colon.`,
     );
   }
   const owner = publisher ?? known?.publisher ?? keyId;

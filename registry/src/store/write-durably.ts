@@ -32,12 +32,12 @@ export async function syncFolder(folder: string): Promise<void> {
   await handle.sync();
 }
 
-const NO_ROOM = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EMFILE', 'EIO'];
+const UNWRITABLE = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'EMFILE', 'EIO', 'ENOTDIR', 'EEXIST'];
 
-/** STORE_FULL for what an operator has to clear up; other errors stay as they are. */
+/** STORE_UNWRITABLE for what an operator has to clear up; other errors stay as they are. */
 export function asStoreError(error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
-  return code !== undefined && NO_ROOM.includes(code)
-    ? new AtollError('STORE_FULL', `The plugin store can't be written: ${message}.`, {}, { cause: error })
+  return code !== undefined && UNWRITABLE.includes(code)
+    ? new AtollError('STORE_UNWRITABLE', `The plugin store can't be written: ${message}.`, {}, { cause: error })
     : error;
 }

@@ -155,3 +155,15 @@ test('a large form', async () => {
   equal([...back.keys()].length, 501);
   equal(text(await (back.get('big') as File).arrayBuffer()).length, 500_000);
 });
+
+test('forEach has a this', () => {
+  const form = new FormData();
+  form.append('a', '1');
+  const receiver = {};
+  let seen: unknown;
+  form.forEach(function each(this: unknown) {
+    seen = this;
+  }, receiver);
+  ok(seen === receiver);
+  throws(TypeError, () => form.forEach(undefined as never));
+});

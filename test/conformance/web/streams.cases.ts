@@ -530,3 +530,37 @@ test('bytes through a chain of transforms arrive whole', async () => {
   const all = await bytesIn(through);
   equal([all.length, all[0], all[999_999]], [1_000_000, 0, 49]);
 });
+
+test('a BYOB read can ask for a minimum', async () => {
+  const stream = new ReadableStream({
+    type: 'bytes',
+    start(controller) {
+      controller.enqueue(bytes(1));
+      controller.enqueue(bytes(2, 3));
+      controller.enqueue(bytes(4));
+      controller.close();
+    },
+  });
+  const reader = stream.getReader({ mode: 'byob' }) as unknown as {
+    read(view: Uint8Array, options: { min: number }): Promise<ReadableStreamReadResult<Uint8Array>>;
+  };
+  equal((await reader.read(new Uint8Array(8), { min: 3 })).value, bytes(1, 2, 3, 4));
+  await rejects(RangeError, reader.read(new Uint8Array(2), { min: 3 }));
+});
+
+test('iterators are proper async iterators', async () => {
+  const iterator = streamOf('a')[Symbol.asyncIterator]();
+  // Plugins' own async generators are lowered by the bundler.
+  const { prototype } = new Function('return async function* () {}')() as { prototype: object };
+  const base = Object.getPrototypeOf(Object.getPrototypeOf(prototype)) as object;
+  ok(Reflect.apply(Object.prototype.isPrototypeOf, base, [iterator]));
+  equal(await iterator.next(), { done: false, value: 'a' });
+  equal(await iterator.return!('x' as never), { done: true, value: 'x' });
+});
+
+test('streams that nobody reads cost nothing but their queue', async () => {
+  let pulls = 0;
+  for (let at = 0; at < 1_000; at++) new ReadableStream({ pull: () => void pulls++ });
+  await sleep(5);
+  equal(pulls, 1_000);
+});

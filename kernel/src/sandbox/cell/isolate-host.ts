@@ -1,4 +1,5 @@
 import { type Engine, type EngineIsolate, type EngineStats, GuestRunError } from '../engine/engine.js';
+import { fitsWire } from '../protocol/codec.js';
 import type { Frame } from '../protocol/frame.js';
 import { BodyKind, FrameType } from '../protocol/frame-type.js';
 import type { IsolateEnd, IsolateReport } from './control.js';
@@ -24,6 +25,8 @@ export interface IsolateHostOptions {
 /** A kernel this far behind means that a guest floods it. */
 const MAX_BACKLOG_BYTES = 67_108_864;
 const MAX_LOCAL_CALLS = 256;
+/** Arguments of a local operation, in characters; parsing them holds up all guests of the cell. Its data does not count. */
+const MAX_LOCAL_META = 1_048_576;
 
 /** One isolate in a cell: one run at a time, what arrives meanwhile becomes the next run's batch. */
 export class IsolateHost {
@@ -139,21 +142,31 @@ export class IsolateHost {
       case FrameType.EVENT:
         return this.#onEvent(frame);
       default:
-        return this.options.send(frame);
+        return this.#toKernel(frame);
     }
   }
 
+  #toKernel(frame: Frame): void {
+    // The kernel gives up a cell that sends it too much, with all isolates in it: only the sender may pay.
+    if (fitsWire(frame)) this.options.send(frame);
+    else this.#end('protocol', 'The plugin posted a frame that is too large.');
+  }
+
   #onEvent(frame: Frame): void {
-    if (frame.meta !== '{"m":"log"}') return this.options.send(frame);
+    if (frame.meta !== '{"m":"log"}') return this.#toKernel(frame);
     const { pass, dropped } = this.#logs.take();
     if (dropped > 0) this.#log('warn', `${dropped} log lines were dropped: more than the allowed rate.`);
-    if (pass) this.options.send(frame);
+    if (pass) this.#toKernel(frame);
   }
 
   async #onLocalCall(frame: Frame): Promise<void> {
-    if (this.#localCalls >= MAX_LOCAL_CALLS) {
-      const busy = { e: ['OperationError', 'Too many operations at once.'] };
-      return this.deliver(localFrame(FrameType.LOCAL_RESULT, frame.id, JSON.stringify(busy)));
+    const refusal =
+      this.#localCalls >= MAX_LOCAL_CALLS
+        ? 'Too many operations at once.'
+        : frame.meta.length > MAX_LOCAL_META && 'The arguments are too large.';
+    if (refusal) {
+      const meta = JSON.stringify({ e: ['OperationError', refusal] });
+      return this.deliver(localFrame(FrameType.LOCAL_RESULT, frame.id, meta));
     }
     this.#localCalls++;
     const { meta, bytes } = await answerLocalCall(this.options.localOps, frame);

@@ -125,7 +125,12 @@ class IsolatedVmIsolate implements EngineIsolate {
 function toRunError(error: unknown, isolate: ivm.Isolate): GuestRunError {
   const message = error instanceof Error ? String(error.message) : String(error);
   const stack = error instanceof Error ? String(error.stack ?? '') : undefined;
-  return new GuestRunError(classify(message, isolate.isDisposed), message.slice(0, 2_000), stack?.slice(0, 8_000));
+  return new GuestRunError(classify(message, isolate.isDisposed), message.slice(0, 2_000), stack && guestPart(stack));
+}
+
+/** isolated-vm appends the host's own frames, which are nothing to a plugin's log. */
+function guestPart(stack: string): string {
+  return stack.slice(0, 8_000).replace(/\n +at [^\n]*(file:\/\/|node:|\(<isolated-vm)[\s\S]*$/, '');
 }
 
 function classify(message: string, disposed: boolean): GuestFailure {

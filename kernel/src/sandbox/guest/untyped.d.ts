@@ -3,16 +3,34 @@ declare module 'whatwg-url' {
   export const URL: unknown;
   export const URLSearchParams: unknown;
 }
+declare module 'undici/lib/web/fetch/data-url.js' {
+  export function dataURLProcessor(url: URL): 'failure' | { mimeType: object; body: Uint8Array };
+  export function serializeAMimeType(mimeType: object): string;
+}
 declare module 'undici/lib/web/fetch/formdata.js' {
   export const FormData: unknown;
 }
 declare module 'undici/lib/web/fetch/headers.js' {
   export const Headers: unknown;
 }
+/** What is behind a Request or Response, in the fetch standard's own terms. */
+interface InnerBody {
+  /** What it was made of; null for a stream. */
+  source: unknown;
+  length: number | null;
+}
 declare module 'undici/lib/web/fetch/response.js' {
   export const Response: unknown;
+  interface InnerResponse {
+    type: string;
+    urlList: URL[];
+  }
+  export function getResponseState(response: globalThis.Response): InnerResponse;
+  export function fromInnerResponse(inner: InnerResponse, guard: 'immutable'): globalThis.Response;
 }
 declare module 'undici/lib/web/fetch/request.js' {
   export const Request: unknown;
+  export function getRequestState(request: globalThis.Request): { body: InnerBody | null };
 }
 declare const module: { exports: unknown };
+declare function require(path: './on-demand.js'): unknown;

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { KERNEL_ROOT } from './paths.js';
@@ -47,6 +48,10 @@ const shims: Plugin = {
     builder.onResolve({ filter: /^node:/ }, () => ({ path: path.join(SHIMS, 'node.ts') }));
     builder.onResolve({ filter: /^tr46$/ }, () => ({ path: path.join(SHIMS, 'tr46.ts') }));
     builder.onResolve({ filter: /^node-domexception$/ }, () => ({ path: path.join(SHIMS, 'dom-exception.ts') }));
+    // As CommonJS they stay functions that are not called before they are needed; of an ES module all functions exist at once.
+    builder.onResolve({ filter: /^(web-streams-polyfill|urlpattern-polyfill\/urlpattern)$/ }, ({ path: name }) => ({
+      path: createRequire(import.meta.url).resolve(name),
+    }));
     // URLs are UTF-8 here: the legacy multi-byte tables (400 KB) would only serve forms in documents.
     builder.onResolve({ filter: /^@exodus\/bytes\/encoding\.js$/ }, ({ resolveDir, kind }) =>
       builder.resolve('@exodus/bytes/encoding-lite.js', { resolveDir, kind }),

@@ -1,13 +1,22 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { Frame } from './frame.js';
-import { BodyKind, type BodyKindValue, MAX_BODY_BYTES } from './frame-type.js';
+import { BodyKind, type BodyKindValue, MAX_BODY_BYTES, MAX_META_BYTES } from './frame-type.js';
 
 /*
  * Wire layout, little-endian, lengths in bytes:
  *   u32 length of what follows | u8 type | u8 body kind | u16 0 | u32 isolate | u32 id | u32 meta length | meta | body
  */
 const HEADER = 20;
-const MAX_META_BYTES = 4_194_304;
+
+/** Whether the other side's decoder takes the frame. A frame that it does not take ends the connection. */
+export function fitsWire({ meta, body }: Pick<Frame, 'meta' | 'body'>): boolean {
+  return !exceeds(meta, MAX_META_BYTES) && !exceeds(body, MAX_BODY_BYTES);
+}
+
+function exceeds(value: Buffer | string | undefined, limit: number): boolean {
+  if (upperBound(value) <= limit) return false;
+  return (typeof value === 'string' ? Buffer.byteLength(value) : value!.length) > limit;
+}
 
 /** Encodes frames into one buffer, so that a tick's frames cost one write. */
 export function encodeFrames(frames: readonly Frame[]): Buffer {

@@ -38,3 +38,6 @@ export const STREAM_WINDOW = 262_144;
 
 /** Largest single body; what is larger has to be streamed. */
 export const MAX_BODY_BYTES = 16_777_216;
+
+/** Largest meta of a frame. */
+export const MAX_META_BYTES = 4_194_304;

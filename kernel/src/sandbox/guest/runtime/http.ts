@@ -1,10 +1,11 @@
 import type { HttpMethod, RouteRegistration } from '@atoll/plugin-sdk';
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import { isMaterialised } from '../web/lazy.js';
 import type { HttpCallMeta, HttpReplyMeta } from '../../protocol/messages.js';
 import { stringifyResult } from './errors.js';
 import type { InboundCall, Outcome } from './inbound.js';
 import { handle } from './inbound.js';
-import { type Chunk, iterateStream, toByteStream } from './streams.js';
+import { bodyChunk, type Chunk, iterateStream, toByteStream } from './streams.js';
 
 type Handler = (request: GuestHttpRequest) => unknown;
 
@@ -74,7 +75,7 @@ function makeRequest(call: InboundCall, meta: HttpCallMeta): Request {
 async function fromResponse(response: Response): Promise<Outcome> {
   const meta: HttpReplyMeta = { s: response.status, h: [...response.headers] };
   if (!response.body) return { meta };
-  return { meta, stream: iterateStream(response.body), encode: (chunk) => chunk as Chunk };
+  return { meta, stream: iterateStream(response.body), encode: bodyChunk };
 }
 
 function fromIterable(source: AsyncIterable<unknown>, accept: string): Outcome {
@@ -97,7 +98,7 @@ const NO_CONTENT: HttpReplyMeta = { s: 204, h: [] };
 
 function toOutcome(result: unknown, call: InboundCall): Outcome | Promise<Outcome> {
   if (result === undefined) return { meta: NO_CONTENT };
-  if (result instanceof Response) return fromResponse(result);
+  if (isMaterialised() && result instanceof Response) return fromResponse(result);
   if (typeof result === 'object' && result !== null && Symbol.asyncIterator in result) {
     return fromIterable(result as AsyncIterable<unknown>, (call.meta as HttpCallMeta).h.accept ?? '');
   }

@@ -1,5 +1,5 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import { FrameType, MAX_BODY_BYTES } from '../../protocol/frame-type.js';
+import { FrameType } from '../../protocol/frame-type.js';
 import type { KernelCallMeta } from '../../protocol/messages.js';
 import { runInCall } from './async-context.js';
 import { describeError } from './errors.js';
@@ -80,12 +80,6 @@ export function onCall(id: number, metaText: string, body: Chunk | undefined): v
 function answer(call: InboundCall, outcome: Outcome): void {
   const meta = outcome.meta === undefined ? '' : JSON.stringify(outcome.meta);
   if (!('stream' in outcome)) {
-    if (outcome.body !== undefined && outcome.body.length > MAX_BODY_BYTES) {
-      throw new AtollError(
-        'PLUGIN_BAD_RESPONSE',
-        `The answer has ${outcome.body.length} bytes; more than ${MAX_BODY_BYTES} must be streamed.`,
-      );
-    }
     active.delete(call.id);
     outbox.push(FrameType.RESULT, call.id, meta, outcome.body);
     return;

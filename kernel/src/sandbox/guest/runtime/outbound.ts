@@ -3,7 +3,7 @@ import type { SyscallMeta } from '../../protocol/messages.js';
 import { currentCall } from './async-context.js';
 import { reviveError } from './errors.js';
 import { outbox } from './post.js';
-import { type Chunk, IncomingStream, OutgoingStream, iterateStream } from './streams.js';
+import { bodyChunk, type Chunk, IncomingStream, OutgoingStream, iterateStream } from './streams.js';
 
 /** The host's answer to a syscall: a head, and either a whole body or a stream. */
 export interface Answer {
@@ -47,18 +47,18 @@ export function syscall(method: string, options: SyscallOptions = {}): Promise<A
   if (head !== undefined) meta.a = head;
   return new Promise((resolve, reject) => {
     const abort = () => cancel(id, signal?.reason);
-    signal?.addEventListener('abort', abort);
     const entry: Pending = { resolve, reject, release: () => signal?.removeEventListener('abort', abort) };
-    pending.set(id, entry);
     outbox.push(
       FrameType.CALL,
       id,
       JSON.stringify(meta),
       streamed ? undefined : (body as string | Uint8Array | undefined),
     );
+    signal?.addEventListener('abort', abort);
+    pending.set(id, entry);
     if (streamed) {
       entry.request = new OutgoingStream(id);
-      void entry.request.pump(iterateStream(body as ReadableStream<Uint8Array>), (chunk) => chunk as Uint8Array);
+      void entry.request.pump(iterateStream(body as ReadableStream<Uint8Array>), bodyChunk);
     }
   });
 }

@@ -1,4 +1,5 @@
-import { BodyKind, type BodyKindValue } from '../../protocol/frame-type.js';
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import { BodyKind, type BodyKindValue, FrameType, MAX_BODY_BYTES, MAX_META_BYTES } from '../../protocol/frame-type.js';
 
 /** `head` is a list of `type,id,kind,meta length,body length or buffer index`; `text` all metas and text bodies in that order. */
 export type Post = (head: string, text: string, ...buffers: ArrayBuffer[]) => void;
@@ -26,7 +27,9 @@ export class Outbox {
     this.#sent = 0;
   }
 
+  /** Throws for what is too large; the cell would end the plugin for it. */
   push(type: number, id: number, meta: string, body?: string | Uint8Array): void {
+    if (type < FrameType.TIMER_SET) assertFits(meta, body);
     let kind: BodyKindValue = BodyKind.NONE;
     let size = 0;
     this.#text += meta;
@@ -68,12 +71,35 @@ export class Outbox {
   }
 }
 
+function assertFits(meta: string, body: string | Uint8Array | undefined): void {
+  if (exceeds(meta, MAX_META_BYTES))
+    throw new AtollError('PLUGIN_BAD_RESPONSE', `More than ${MAX_META_BYTES} bytes of headers.`);
+  if (body !== undefined && exceeds(body, MAX_BODY_BYTES)) throw tooLarge();
+}
+
+const tooLarge = (): AtollError =>
+  new AtollError('PLUGIN_BAD_RESPONSE', `The plugin sent more than ${MAX_BODY_BYTES} bytes in one piece; stream it.`);
+
+function exceeds(value: string | Uint8Array, limit: number): boolean {
+  // A character takes up to three bytes.
+  if (typeof value !== 'string' || value.length * 3 <= limit)
+    return typeof value !== 'string' && value.byteLength > limit;
+  let bytes = value.length;
+  for (let at = 0; at < value.length && bytes <= limit; at++) {
+    const code = value.charCodeAt(at);
+    // Each half of a surrogate pair counts two.
+    if (code > 0x7f) bytes += code < 0x800 || (code >= 0xd800 && code < 0xe000) ? 1 : 2;
+  }
+  return bytes > limit;
+}
+
 const resolved = Promise.resolve();
 const nothing = () => {};
 
 /** The bytes as a buffer of exactly their size, because whole buffers cross. */
 function ownBuffer(bytes: Uint8Array): ArrayBuffer {
-  if (bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength) return bytes.buffer as ArrayBuffer;
+  const { buffer, byteOffset, byteLength } = bytes as Uint8Array<ArrayBuffer & { resizable: boolean }>;
+  if (byteOffset === 0 && byteLength === buffer.byteLength && !buffer.resizable) return buffer;
   return bytes.slice().buffer as ArrayBuffer;
 }
 

@@ -148,21 +148,37 @@ export class OutgoingStream {
     } catch (error) {
       failure = JSON.stringify(describeError(error));
     }
-    if (this.#stopped) await source.return?.();
-    else outbox.push(FrameType.END, this.id, failure);
+    if (!this.#stopped) outbox.push(FrameType.END, this.id, failure);
+    if (this.#stopped || failure !== '') await source.return?.();
   }
 
+  /** Bytes go in pieces, since a frame has a limit. Text stays whole: its borders may mean something. */
   async #send(chunk: Chunk): Promise<void> {
+    if (typeof chunk === 'string') return this.#sendPiece(chunk);
+    for (let at = 0; at < chunk.length && !this.#stopped; at += MAX_PIECE)
+      await this.#sendPiece(chunk.length > MAX_PIECE ? chunk.subarray(at, at + MAX_PIECE) : chunk);
+  }
+
+  async #sendPiece(piece: Chunk): Promise<void> {
     while (this.#credit <= 0 && !this.#stopped) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
       this.#wake = undefined;
     }
-    if (this.#stopped || chunk.length === 0) return;
-    this.#credit -= chunk.length;
-    outbox.push(FrameType.CHUNK, this.id, '', chunk);
+    if (this.#stopped || piece.length === 0) return;
+    this.#credit -= piece.length;
+    outbox.push(FrameType.CHUNK, this.id, '', piece);
   }
+}
+
+/** In bytes. */
+const MAX_PIECE = 1_048_576;
+
+/** A chunk of a body. Throws a TypeError for what is neither text nor bytes. */
+export function bodyChunk(value: unknown): Chunk {
+  if (typeof value === 'string' || value instanceof Uint8Array) return value;
+  throw new TypeError('A chunk of the body is neither text nor a Uint8Array.');
 }
 
 export function chunkOf(kind: number, text: string, buffer: ArrayBuffer | undefined): Chunk {

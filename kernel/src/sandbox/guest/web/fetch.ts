@@ -1,10 +1,13 @@
+import { dataURLProcessor, serializeAMimeType } from 'undici/lib/web/fetch/data-url.js';
 import { FormData } from 'undici/lib/web/fetch/formdata.js';
 import { Headers } from 'undici/lib/web/fetch/headers.js';
 // Response has to come before Request: they import each other.
-import { Response } from 'undici/lib/web/fetch/response.js';
-import { Request } from 'undici/lib/web/fetch/request.js';
+import { fromInnerResponse, getResponseState, Response } from 'undici/lib/web/fetch/response.js';
+import { getRequestState, Request } from 'undici/lib/web/fetch/request.js';
+import { MAX_BODY_BYTES } from '../../protocol/frame-type.js';
 import { defineClass, defineGlobal } from './define.js';
 import { type FetchReplyHead, webHost } from './host.js';
+import { verified } from './integrity.js';
 import { networkError } from './network-error.js';
 import { bindTask } from './task.js';
 
@@ -19,6 +22,7 @@ async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<glob
   const request = new globalThis.Request(input, init);
   const { signal } = request;
   signal.throwIfAborted();
+  if (request.url.startsWith('data:')) return fetchData(request);
   // The prelude's own `await` does not carry the current call along, and the call's end has to end this request.
   const send = bindTask((body: Uint8Array | ReadableStream<Uint8Array> | null) => webHost().fetch(head, body, signal));
   const head = {
@@ -28,31 +32,40 @@ async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<glob
     redirect: request.redirect,
   };
   try {
-    const { head: reply, body } = await send(await bodyOf(request, init));
-    return toResponse(reply, body);
+    const { head: reply, body } = await send(await bodyOf(request));
+    return toResponse(reply, request.integrity === '' ? body : await verified(body, request.integrity));
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw networkError(error);
   }
 }
 
-/** A stream stays a stream; anything else is sent whole, so that the host knows its length. */
-async function bodyOf(request: globalThis.Request, init: RequestInit | undefined) {
-  if (request.body === null) return null;
-  if (init?.body instanceof ReadableStream) return request.body as ReadableStream<Uint8Array>;
+/** A data: URL holds its answer; nothing is asked of the host. */
+function fetchData(request: globalThis.Request): globalThis.Response {
+  const data = dataURLProcessor(new URL(request.url));
+  if (data === 'failure') throw new TypeError('fetch failed: the data: URL is malformed.');
+  const headers: [string, string][] = [['content-type', serializeAMimeType(data.mimeType)]];
+  const head = { status: 200, statusText: 'OK', headers, url: request.url, redirected: false };
+  return toResponse(head, new globalThis.Response(data.body as Uint8Array<ArrayBuffer>).body);
+}
+
+/** A stream stays a stream, and what is large becomes one; anything else is sent whole, so that the host knows its length. */
+async function bodyOf(request: globalThis.Request) {
+  const inner = getRequestState(request).body;
+  if (inner === null) return null;
+  if (inner.source === null || inner.length === null || inner.length > MAX_BODY_BYTES) return request.body;
   return new Uint8Array(await request.arrayBuffer());
 }
 
+/** As the standard has it for a fetch: its URLs are part of it, also of its clones, and its headers cannot be changed. */
 function toResponse(reply: FetchReplyHead, body: ReadableStream<Uint8Array> | null): globalThis.Response {
-  const { status, statusText, headers } = reply;
-  const response = new globalThis.Response(NULL_BODY.has(status) ? null : (body as BodyInit | null), {
-    status,
-    statusText,
-    headers,
-  });
-  Object.defineProperty(response, 'url', { value: reply.url, configurable: true });
-  Object.defineProperty(response, 'redirected', { value: reply.redirected, configurable: true });
-  return response;
+  const { status, statusText, headers, url, redirected } = reply;
+  const content = NULL_BODY.has(status) ? null : (body as BodyInit | null);
+  const inner = getResponseState(new globalThis.Response(content, { status, statusText, headers }));
+  const last = new URL(url);
+  inner.type = 'basic';
+  inner.urlList = redirected ? [last, last] : [last];
+  return fromInnerResponse(inner, 'immutable');
 }
 
 defineGlobal('fetch', fetch);

@@ -9,26 +9,21 @@ import './global-scope.js';
 import './performance.js';
 import './abort.js';
 import './encoding.js';
-import './streams.js';
-import './url.js';
 import './clone.js';
-import './blob.js';
-import './message-channel.js';
-import './compression.js';
-import './fetch.js';
 import './crypto.js';
 import { defineGlobal } from './define.js';
 import { refuseClones } from './clone.js';
 import { connectHost, type WebHost } from './host.js';
+import { defineLazily } from './lazy.js';
 import { startClock } from './clock.js';
 
 export { setTaskWrapper } from './task.js';
+export { isMaterialised } from './lazy.js';
 export { fireTimer } from './timers.js';
 
-refuseClones(
-  URL, URLSearchParams, Headers, Request, Response, FormData, EventTarget, Event, ReadableStream, WritableStream,
-  TransformStream, TextDecoder, CryptoKey, AbortController,
-); // biome-ignore format: a list
+refuseClones(EventTarget, Event, TextDecoder, CryptoKey, AbortController);
+// Not `import`: the bundler wraps what is required into a function, and the engine compiles that when it is called.
+defineLazily(() => require('./on-demand.js'));
 defineGlobal('self', globalThis);
 defineGlobal('navigator', Object.freeze({ userAgent: 'Atoll' }));
 

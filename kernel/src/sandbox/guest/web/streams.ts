@@ -5,6 +5,11 @@ for (const [name, value] of Object.entries(streams)) {
   if (typeof value === 'function' && /^[A-Z]/.test(name)) defineClass(name, value as never);
 }
 
+// The library brings an AsyncIterator.prototype of its own.
+const iterator = Object.getPrototypeOf(new ReadableStream().values()) as object;
+const { prototype } = async function* () {};
+Object.setPrototypeOf(iterator, Object.getPrototypeOf(Object.getPrototypeOf(prototype)) as object);
+
 class TextEncoderStream {
   readonly #transform: TransformStream<string, Uint8Array>;
   constructor() {
