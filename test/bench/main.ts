@@ -3,6 +3,7 @@ import { benchHttp } from './http.js';
 import { benchMemory } from './memory.js';
 import { renderTable, type Row } from './report.js';
 import { benchStart } from './start.js';
+import { benchStorage } from './storage.js';
 import { benchStreaming } from './streaming.js';
 
 /* `npm run bench`: medians and their ratios to baselines of the same run, as a Markdown table on stdout. `npm run bench http` runs one part. */
@@ -12,6 +13,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   streaming: benchStreaming,
   start: benchStart,
   memory: benchMemory,
+  storage: benchStorage,
 };
 
 async function main(wanted: readonly string[]): Promise<void> {
