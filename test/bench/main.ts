@@ -2,7 +2,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { benchHttp } from './http.js';
 import { benchMemory } from './memory.js';
 import { renderTable, type Row } from './report.js';
-import { benchStart } from './start.js';
+import { benchBoot, benchStart } from './start.js';
 import { benchStorage } from './storage.js';
 import { benchStreaming } from './streaming.js';
 
@@ -12,6 +12,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   http: benchHttp,
   streaming: benchStreaming,
   start: benchStart,
+  boot: benchBoot,
   memory: benchMemory,
   storage: benchStorage,
 };
