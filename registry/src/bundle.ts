@@ -46,7 +46,7 @@ export async function bundlePlugin(folder: PluginFolder, { cacheDir }: BundleOpt
   const cached = await cache?.read();
   if (cached) return cached;
   const began = Date.now();
-  const bundle = await makeBundle(folder);
+  const bundle = await withBundler(() => makeBundle(folder));
   await cache?.write(bundle, began);
   return bundle;
 }
@@ -83,7 +83,7 @@ function optionsFor(dir: string, entry: string) {
 async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle> {
   const root = await realpath(dir);
   try {
-    const { outputFiles, metafile } = await withBundler(() => build(optionsFor(root, manifest.entry)));
+    const { outputFiles, metafile } = await build(optionsFor(root, manifest.entry));
     const file = (name: string) => outputFiles.find((output) => path.basename(output.path) === name)!.text;
     const names = Object.keys(metafile.inputs);
     const map = publicMap(root, file('plugin.js.map'));
