@@ -117,6 +117,10 @@ function suggest(conflict: Conflict, known: readonly string[]): string[] {
         return [`Ask for ${candidate.id}@${candidate.version} by name, if going back to it is meant.`];
       case 'range':
         return rangeHint(requirement, candidate, 'with' in reason ? reason.with : [], conflict);
+      case 'excluded':
+        return [`Look for another version of "${candidate.id}" than ${candidate.version}.`];
+      case 'wanted':
+        return [`There is ${nameOf(candidate)}.`];
       default:
         return [];
     }
@@ -142,7 +146,6 @@ function rangeHint(
     const all = [`"${requirement.by.id}"`, ...others].join(' and ');
     return [`${all} need different versions of "${id}": leave one out, or look for versions of them that agree.`];
   }
-  if (against.length > 0) return [];
   const versions = conflict.attempts
     .map(({ candidate }) => candidate)
     .sort((a, b) => semver.rcompare(a.version, b.version));
