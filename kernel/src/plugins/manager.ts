@@ -57,7 +57,7 @@ export interface Fakes {
 }
 
 /** Permissions that the manifest format knows and this kernel has no capability for. */
-const ABSENT = ['storage', 'gpu', 'jobs', 'schedule', 'cache'] as const;
+const ABSENT = ['gpu', 'jobs', 'schedule', 'cache'] as const;
 const SETTLE_MS = 3_000;
 const PARALLEL_STARTS = 4;
 

@@ -264,6 +264,22 @@ export const ERRORS = {
     title: 'The input is longer than the context window',
     hint: 'Send less, or raise the context size.',
   },
+  // --- storage
+  STORAGE_QUOTA: {
+    status: 413,
+    title: "The plugin's storage is full",
+    hint: 'Delete something, or raise `storage.maxRows` or `storage.maxBytes`.',
+  },
+  STORAGE_UNSUPPORTED: {
+    status: 501,
+    title: 'The database cannot do this',
+    hint: 'Install pgvector 0.8 or newer on the PostgreSQL server, or use the embedded database.',
+  },
+  IMPORT_INVALID: {
+    status: 422,
+    title: 'Not an export of a plugin',
+    hint: 'Use a file that `atoll data export` has written. What came before the line stays imported; importing again is harmless.',
+  },
   // --- the database
   DATABASE_UNAVAILABLE: {
     status: 503,
@@ -289,6 +305,11 @@ export const ERRORS = {
     status: 500,
     title: 'The database is of a newer version',
     hint: 'Run the newer Atoll, or roll its migrations back with it first.',
+  },
+  BACKUP_INVALID: {
+    status: 422,
+    title: 'Not a usable backup',
+    hint: 'Nothing was changed. Use a file that `atoll db backup` has written, with the same or a newer Atoll.',
   },
   MIGRATION_FAILED: {
     status: 500,

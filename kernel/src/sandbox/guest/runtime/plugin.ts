@@ -7,6 +7,7 @@ import { createHttp } from './http.js';
 import { handle } from './inbound.js';
 import { ask } from './outbound.js';
 import { createServices } from './services.js';
+import { createStorage } from './storage.js';
 
 /** Answers the kernel's `setup`, `health` and `stop`. */
 export function installPlugin(): void {
@@ -31,6 +32,7 @@ export function installPlugin(): void {
       events: createEvents(register),
       services: createServices(register),
       secrets: createSecrets(),
+      storage: createStorage(register),
       log: createLog(),
       metrics: createMetrics(),
       lifecycle: {
