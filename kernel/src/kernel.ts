@@ -11,6 +11,8 @@ import type { Fakes } from './plugins/manager.js';
 import { resolve, register } from './di/container.js';
 import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
+import { databaseApi } from './api/database.js';
+import { pluginDataApi } from './api/plugin-data.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -62,6 +64,7 @@ export class Kernel {
     const rootKey = await step('root key', () => this.#loadRootKey());
     const url = await step('http', () => this.#listen());
     await opened;
+    this.#sweepStorage();
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
     await step('plugins', () => manager.start());
@@ -88,6 +91,14 @@ export class Kernel {
     return rootKey;
   }
 
+  /** Nobody waits for it. */
+  #sweepStorage(): void {
+    const log = resolve(this.container, T.LOGGER);
+    resolve(this.container, T.STORAGE)
+      .sweep()
+      .catch((error) => log.warn({ err: error }, 'interrupted uploads could not be removed'));
+  }
+
   #install(): Promise<InstallProblem[]> {
     return installPlugins(
       resolve(this.container, T.PLUGIN_MANAGER),
@@ -110,7 +121,11 @@ export class Kernel {
       authenticator,
       routes: resolve(this.container, T.ROUTE_TABLE),
       metrics: resolve(this.container, T.METRICS),
-      kernelRoutes: pluginApi(host),
+      kernelRoutes: [
+        ...pluginApi(host),
+        ...pluginDataApi(resolve(this.container, T.STORAGE), host),
+        ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
+      ],
       version: KERNEL_VERSION,
       readiness: () => ({ plugins: this.#ready, database: resolve(this.container, T.DATABASE).reachable }),
     });

@@ -52,4 +52,19 @@ export interface Lifecycle {
   onHealth(check: () => unknown): void;
   /** Called before the instance is disposed, with at most a second to finish. */
   onStop(callback: () => unknown): void;
+  /** What is in memory outlives a swap: the version that leaves gives it, the one that comes receives it. Once per plugin. */
+  onHandoff<State>(handoff: Handoff<State>): void;
+}
+
+/**
+ * State handed from one running version to the next, as JSON of at most 4 MiB. New calls wait meanwhile. Whatever throws here leaves
+ * the running version where it is.
+ */
+export interface Handoff<State> {
+  /** Version of the state's shape; raise it when the shape changes. */
+  version: number;
+  /** Asked of the version that leaves; what calls that last longer than a moment change afterwards is lost. */
+  give?: () => State | Promise<State>;
+  /** Told to the version that comes, before its first call. `version` is that of the giver: migrate older shapes, throw on unknown ones. */
+  receive?: (given: { version: number; state: unknown }) => unknown;
 }

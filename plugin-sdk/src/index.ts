@@ -4,3 +4,4 @@ export * from './contract/index.js';
 export * from './http.js';
 export * from './plugin.js';
 export * from './services.js';
+export * from './storage.js';

@@ -1,6 +1,7 @@
 import type { Events, Lifecycle, Log, Metrics, Secrets, Ws } from './capabilities.js';
 import type { Http } from './http.js';
 import type { Services } from './services.js';
+import type { Storage } from './storage.js';
 
 /** What a plugin's setup gets: its capabilities. What the manifest has no permission for refuses with PERMISSION_DENIED. */
 export interface PluginContext<Config = Record<string, unknown>> {
@@ -12,6 +13,7 @@ export interface PluginContext<Config = Record<string, unknown>> {
   readonly events: Events;
   readonly services: Services;
   readonly secrets: Secrets;
+  readonly storage: Storage;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;

@@ -155,3 +155,25 @@ export const others = definePlugin(({ events, ws, log, metrics, secrets, lifecyc
 
 // @ts-expect-error: a plugin is made from a setup function
 definePlugin({ setup: () => {} });
+
+export const storing = definePlugin(({ storage }) => {
+  const notes = storage.collection('notes', { schema: Note, indexes: { text: 'text', tags: 'equality' } });
+  const loose = storage.collection('loose');
+  return storage.transaction(async (tx) => {
+    const note = await notes.insert({ text: 'one' });
+    exactly<string>()(note.id, true);
+    exactly<number>()(note.version, true);
+    exactly<string>()(note.text, true);
+    exactly<unknown>()((await loose.get('x'))?.anything, true);
+    await notes.update(note.id, { tags: undefined }, { version: note.version });
+    const own = tx.collection(notes);
+    exactly<string[] | undefined>()((await own.find({ where: { text: { startsWith: 'o' } } })).items[0]?.tags, true);
+    exactly<number | undefined>()((await notes.search({ text: 'one' })).items[0]?.score, true);
+    // @ts-expect-error: not what the schema says
+    await notes.insert({ text: 5 });
+    // @ts-expect-error: not in the schema
+    await own.update(note.id, { title: 'x' });
+    // @ts-expect-error: no such index
+    storage.collection('other', { indexes: { a: 'fast' } });
+  });
+});

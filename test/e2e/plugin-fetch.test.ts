@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -248,6 +249,30 @@ describe('answers', () => {
   it('can be cloned, and keep what they are', async () =>
     expect(await get('/clone')).toEqual(['some text', 'some text', true, 'basic', true, '']));
 
+  it('of data: URLs come from themselves', async () => {
+    const got = async (target: string) => {
+      const { status, text, headers } = (await url(target)) as {
+        status: number;
+        text: string;
+        headers: [string, string][];
+      };
+      return [status, text, headers[0]?.[1]];
+    };
+    expect(await got('data:text/css,a%20b%C3%A9')).toEqual([200, 'a bé', 'text/css']);
+    expect(await got('data:;base64,aGVsbG8')).toEqual([200, 'hello', 'text/plain;charset=US-ASCII']);
+    expect(await url('data:text/plain')).toMatchObject({ typeError: true });
+    expect(await url('data:;base64,*')).toMatchObject({ typeError: true });
+  });
+
+  it('can be held to a digest', async () => {
+    const digest = (algorithm: string, text = 'some text') =>
+      `${algorithm}-${createHash(algorithm).update(text).digest('base64')}`;
+    for (const integrity of [digest('sha256'), `${digest('sha256', 'x')} ${digest('sha384')}?a`, 'nonsense'])
+      expect(await url('UP/text', { integrity }), integrity).toMatchObject({ status: 200, text: 'some text' });
+    for (const integrity of [digest('sha256', 'x'), `${digest('sha256')} ${digest('sha512', 'x')}`])
+      expect(await url('UP/text', { integrity }), integrity).toMatchObject({ typeError: true });
+  });
+
   it('can be read into memory of one’s own', async () => expect(await get('/byob')).toEqual(['some', ' tex', 't']));
 
   it('stream through to the client, chunk by chunk', async () => {
@@ -450,7 +475,6 @@ describe('limits and refusals are readable', () => {
     ['http://169.254.169.254/', 'NET_DENIED'],
     ['http://0x7f000001/', 'NET_DENIED'],
     ['file:///etc/passwd', undefined],
-    ['data:text/plain,x', undefined],
     ['not a url', undefined],
     ['http://user:word@127.0.0.1/', undefined],
   ])('%s', async (target, code) => {

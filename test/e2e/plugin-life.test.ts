@@ -54,7 +54,13 @@ beforeAll(async () => {
       permissions: { events: { subscribe: ['busy.*'] } },
     },
   );
-  kernel = await startTestKernel({ pluginPath: Object.values(plugins).map(({ dir }) => dir) });
+  add('crasher', pluginSource(`http.get('/', () => { const m = new Map(); for (let n = 0; ; n++) m.set(n, [n]); });`), {
+    limits: { memoryMb: 16, timeoutMs: 5_000 },
+  });
+  kernel = await startTestKernel({
+    pluginPath: Object.values(plugins).map(({ dir }) => dir),
+    env: { ATOLL_SANDBOX__MAX_CRASHES: '3', ATOLL_SANDBOX__BACKOFF_MS: '1' },
+  });
 }, 60_000);
 
 afterAll(async () => {
@@ -179,6 +185,22 @@ describe('a plugin', () => {
     expect((await show('settings')).resources!.cellPid).not.toBe(resources!.cellPid);
     expect(descendants(kernel.process.pid!)).not.toContain(resources!.cellPid);
   });
+
+  it('that crashes too often is quarantined alone, until it is enabled again', async () => {
+    for (let n = 1; n <= 3; n++) {
+      const crashed = await kernel.call('/x/crasher');
+      expect(crashed.status).toBeGreaterThanOrEqual(500);
+      await expect
+        .poll(async () => (await show('crasher')).state, { timeout: 15_000 })
+        .toBe(n < 3 ? 'active' : 'quarantined');
+    }
+    expect(await show('crasher')).toMatchObject({ reason: expect.stringContaining('crashed too often') });
+    const refused = await kernel.call('/x/crasher');
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: 'PLUGIN_QUARANTINED' });
+    expect(await read('taker')).toEqual({ word: 'a word' });
+    expect(await (await post('crasher', 'enable')).json()).toMatchObject({ state: 'active' });
+  }, 60_000);
 
   it('that does not exist is 404 for every action', async () => {
     for (const action of ['enable', 'disable', 'reload']) {

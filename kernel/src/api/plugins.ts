@@ -67,8 +67,13 @@ export function pluginApi(host: PluginHost): KernelRoute[] {
       method: 'POST',
       path: `${base}/:id/reload`,
       summary: 'Build a plugin anew and swap it in',
-      body: Type.Object({}),
-      handle: ({ params }) => host.reload(params.id!),
+      body: Type.Object({
+        discardState: Type.Boolean({
+          default: false,
+          description: 'Give up what the running version keeps in memory.',
+        }),
+      }),
+      handle: ({ params, body }) => host.reload(params.id!, { discardState: body.discardState === true }),
     },
     {
       ...read,

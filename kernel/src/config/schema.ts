@@ -82,6 +82,36 @@ export const DatabaseSection = Type.Object(
   closed,
 );
 
+const quota = { maxRows: Type.Integer({ minimum: 0 }), maxBytes: Type.Integer({ minimum: 0 }) };
+
+export const StorageSection = Type.Object(
+  {
+    maxRows: Type.Integer({ minimum: 0, default: 1_000_000, description: 'Documents and blobs of one plugin.' }),
+    maxBytes: Type.Integer({
+      minimum: 0,
+      default: 4_294_967_296,
+      description: 'Documents (as JSON) and blobs of one plugin, in bytes.',
+    }),
+    quotas: Type.Record(Type.String(), Type.Partial(Type.Object(quota, closed)), {
+      default: {},
+      description: 'Per plugin id: other values for `maxRows` and `maxBytes`.',
+    }),
+    maxDocumentBytes: Type.Integer({
+      minimum: 1024,
+      maximum: 16_777_216,
+      default: 1_048_576,
+      description: 'One document, as JSON, in bytes.',
+    }),
+    maxCollections: Type.Integer({ minimum: 1, default: 100, description: 'Collections that one plugin may declare.' }),
+    transactionMs: Type.Integer({
+      minimum: 100,
+      default: 30_000,
+      description: "How long a plugin's transaction may stay open, in ms. It holds nothing in the database meanwhile.",
+    }),
+  },
+  closed,
+);
+
 export const WsSection = Type.Object(
   {
     maxConnections: Type.Integer({ minimum: 1, default: 1000, description: 'Open WebSocket connections.' }),
@@ -229,6 +259,11 @@ export const PluginsSection = Type.Object(
       default: [],
       description: 'Plugins that stay off until enabled through the API.',
     }),
+    drainMs: Type.Integer({
+      minimum: 0,
+      default: 60_000,
+      description: 'After a swap, time for what the old version has begun to end there, in ms.',
+    }),
   },
   closed,
 );
@@ -260,6 +295,7 @@ export const ConfigSchema = Type.Object(
     server: ServerSection,
     auth: AuthSection,
     database: DatabaseSection,
+    storage: StorageSection,
     ws: WsSection,
     sandbox: SandboxSection,
     net: NetSection,

@@ -18,6 +18,9 @@ export interface ConnectOptions {
   migrations?: readonly NamedMigration[];
 }
 
+/** How pgvector searches: on until a filter is satisfied, and thoroughly. Unknown to a server without it, and harmless there. */
+export const SESSION_SETTINGS = ['hnsw.iterative_scan=relaxed_order', 'hnsw.ef_search=100'];
+
 export type Orm = MikroORM;
 
 /** More connections would only wait for the one session. */
@@ -63,6 +66,7 @@ function driverOptions({ config, embedded, observe, onPool }: ConnectOptions): o
           statement_timeout: statementTimeoutMs,
           idle_in_transaction_session_timeout: config.idleTransactionMs,
           keepAlive: true,
+          options: SESSION_SETTINGS.map((setting) => `-c ${setting}`).join(' '),
         }),
   };
 }

@@ -12,7 +12,7 @@ import { isUnavailable, toDatabaseError } from './errors.js';
 import { withoutLiterals } from './literals.js';
 import { Migrations } from './migrate.js';
 import type { NamedMigration } from './migrations/index.js';
-import { currentScope, runInScope, type TransactionScope } from './transaction-scope.js';
+import { assertOutsideTransaction, currentScope, runInScope, type TransactionScope } from './transaction-scope.js';
 
 export interface DatabaseOptions {
   config: Config['database'];
@@ -35,6 +35,7 @@ export interface TransactionOptions {
 }
 
 const PING_MS = 1_000;
+const NEVER_MS = 2_147_483_647;
 
 /**
  * The kernel's database: embedded or a PostgreSQL server. Opened once, early, and closed by the kernel; whoever asks before it is open
@@ -49,6 +50,7 @@ export class Database {
   #reachable = false;
   #closed = false;
   #ping: NodeJS.Timeout | undefined;
+  readonly #clients = new Set<pg.PoolClient>();
   readonly #countQuery: (labels: Record<'outcome', string>) => void;
   readonly #observeQuery: (seconds: number) => void;
 
@@ -106,10 +108,35 @@ export class Database {
     return this.#guarded(async () => (await orm.em.getKysely().executeQuery(compiled)).rows as Row[]);
   }
 
+  /** A statement that may take as long as it needs, such as building an index. Not within a transaction. */
+  async unlimited(sql: string): Promise<void> {
+    assertOutsideTransaction('A statement without a time limit');
+    await this.#ready();
+    await this.#guarded(async () => {
+      const client = await this.#pool!.connect();
+      try {
+        if (this.engine === 'postgresql') await client.query('set statement_timeout = 0');
+        await client.query({ text: sql, query_timeout: NEVER_MS } as pg.QueryConfig);
+        if (this.engine === 'postgresql') await client.query('reset statement_timeout');
+        client.release();
+      } catch (error) {
+        // Its settings are not known any more.
+        client.release(true);
+        throw error;
+      }
+    });
+  }
+
   /** Migrations of an open database. */
   async migrations(): Promise<Migrations> {
     const orm = await this.#ready();
     return new Migrations(orm, this.engine === 'postgresql' ? this.#pool : undefined);
+  }
+
+  /** The server's processes behind the open connections. */
+  async connectionPids(): Promise<number[]> {
+    await this.#ready();
+    return [...this.#clients].map((client) => (client as unknown as { processID: number }).processID);
   }
 
   /** For libraries that bring their own PostgreSQL client: how to connect. */
@@ -174,6 +201,8 @@ export class Database {
       observe: (sql, ms, failed) => this.#observe(sql, ms, failed),
       onPool: (pool) => {
         this.#pool = pool;
+        pool.on('connect', (client) => this.#clients.add(client));
+        pool.on('remove', (client) => this.#clients.delete(client));
       },
       onWarning: (message) => log.debug({ message: withoutLiterals(message) }, 'database'),
     });

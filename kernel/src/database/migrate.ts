@@ -33,6 +33,17 @@ export class Migrations {
     });
   }
 
+  /** Applies exactly these, as an older version had them. Throws DATABASE_NEWER for one that is not known here. */
+  upTo(names: readonly string[]): Promise<string[]> {
+    return this.#locked(async () => {
+      const { pending } = await this.status();
+      const unknown = names.filter((name) => !pending.includes(name));
+      if (unknown.length > 0)
+        throw new AtollError('DATABASE_NEWER', `It has migrations that are not known here: ${unknown.join(', ')}.`);
+      return names.length === 0 ? [] : this.#run(() => this.orm.migrator.up({ migrations: [...names] }));
+    });
+  }
+
   /** Undoes the latest migration, or all after the one named. */
   down(to?: string): Promise<string[]> {
     return this.#locked(async () => {

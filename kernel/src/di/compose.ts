@@ -12,6 +12,7 @@ import { type Fakes, PluginManager } from '../plugins/manager.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
+import { StorageService } from '../storage/index.js';
 import { createRows } from '../syscalls/rows.js';
 import { SyscallTable } from '../syscalls/table.js';
 import { createLogger } from '../telemetry/logger.js';
@@ -28,6 +29,11 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.LOGGER, () => createLogger(config.log));
   registerLazy(container, T.METRICS, () => new Metrics());
   registerLazy(container, T.DATABASE, (c) => createDatabase(c, path.join(dataDir, 'database')));
+  registerLazy(
+    container,
+    T.STORAGE,
+    (c) => new StorageService(resolve(c, T.DATABASE), config.storage, resolve(c, T.LOGGER)),
+  );
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
   registerLazy(
@@ -73,6 +79,15 @@ function createEventBus(c: DependencyContainer): EventBus {
     'plugin.state.changed',
     Type.Object({ id: Type.String(), from: Type.String(), to: Type.String(), reason: Type.Optional(Type.String()) }),
   );
+  bus.defineTopic(
+    'plugin.swapped',
+    Type.Object({
+      id: Type.String(),
+      from: Type.Union([Type.String(), Type.Null()]),
+      to: Type.String(),
+      ms: Type.Integer({ description: 'From the decision to serving.' }),
+    }),
+  );
   bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
   return bus;
 }
@@ -83,6 +98,7 @@ function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
     net: resolve(c, T.PLUGIN_FETCH),
     secrets: resolve(c, T.SECRETS),
     services: resolve(c, T.SERVICE_REGISTRY),
+    storage: resolve(c, T.STORAGE),
   };
   return new SyscallTable(createRows(deps));
 }

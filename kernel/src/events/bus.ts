@@ -37,6 +37,8 @@ export interface Subscription extends Disposable {
   (): void;
   readonly pattern: string;
   stats(): { waiting: number; dropped: number };
+  /** Takes no new events, but what is queued is still delivered. Resolves when that is done, or the subscription is ended. */
+  finish(): Promise<void>;
 }
 
 export interface BusStats {
@@ -73,6 +75,8 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  */
 export class EventBus {
   readonly #members = new Set<Member>();
+  /** Subscriptions that take no new events and have some left to deliver. */
+  readonly #finishing = new Set<Member>();
   readonly #topics = new Map<string, TopicCheck>();
   readonly #transport: EventTransport;
   readonly #counts = { emitted: 0, received: 0, delivered: 0, failed: 0, timedOut: 0 };
@@ -175,7 +179,7 @@ export class EventBus {
   }
 
   stats(): BusStats {
-    const queues = [...this.#members].map(({ queue }) => queue);
+    const queues = [...this.#members, ...this.#finishing].map(({ queue }) => queue);
     return {
       listeners: queues.length,
       ...this.#counts,
@@ -186,12 +190,12 @@ export class EventBus {
 
   /** Resolves when every queue is empty and its listener done. */
   async idle(): Promise<void> {
-    await Promise.all([...this.#members].map(({ queue }) => queue.idle()));
+    await Promise.all([...this.#members, ...this.#finishing].map(({ queue }) => queue.idle()));
   }
 
   /** Ends all subscriptions. */
   async close(): Promise<void> {
-    for (const member of this.#members) this.#remove(member);
+    for (const member of [...this.#members, ...this.#finishing]) this.#remove(member);
     await this.#transport.close();
   }
 
@@ -200,12 +204,20 @@ export class EventBus {
     return Object.assign(end, {
       pattern: member.pattern,
       stats: () => ({ waiting: member.queue.size, dropped: member.queue.dropped }),
+      finish: () => this.#finish(member),
       [Symbol.dispose]: end,
     });
   }
 
+  async #finish(member: Member): Promise<void> {
+    if (this.#members.delete(member)) this.#finishing.add(member);
+    await member.queue.idle();
+    this.#remove(member);
+  }
+
   #remove(member: Member): void {
-    if (!this.#members.delete(member)) return;
+    const known = this.#members.delete(member);
+    if (!this.#finishing.delete(member) && !known) return;
     this.#droppedBefore += member.queue.dropped;
     member.queue.close();
   }

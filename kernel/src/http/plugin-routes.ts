@@ -19,14 +19,32 @@ export interface PluginRoutesDeps {
 /** Answers what belongs to plugins: match → authorise → validate → call. All of it before the isolate is entered. */
 export function pluginRoutes(deps: PluginRoutesDeps): Middleware {
   return async (ctx, next) => {
-    const match = await findRoute(ctx, deps);
-    if (!match) return next();
-    const { route } = match;
-    ctx.state.route = route.path;
+    const found = await findRoute(ctx, deps);
+    if (!found) return next();
+    ctx.state.route = found.route.path;
     const principal = authorize(ctx.state.principal as Principal | undefined, 'plugins.call');
-    const call = await toCall(ctx, match, principal, deps.maxBodyBytes);
-    await sendReply(ctx, await route.call(call));
+    const raw = await bodyOf(ctx, found.route, deps.maxBodyBytes);
+    const match = needsNewLook(found.route) ? await findLive(ctx, deps, found) : found;
+    if (!match) return next();
+    // From the look to the call nothing else may run, or a swap could come in between.
+    await sendReply(ctx, await match.route.call(toCall(ctx, match, principal, raw)));
   };
+}
+
+const needsNewLook = ({ version }: CompiledRoute) => version !== undefined && (!version.live || version.paused);
+
+/** While the body came in, another version may have taken over, or be about to. */
+async function findLive(
+  ctx: HttpContext,
+  deps: PluginRoutesDeps,
+  found: RouteMatch | undefined,
+): Promise<RouteMatch | undefined> {
+  let match = found;
+  while (match && needsNewLook(match.route)) {
+    await match.route.version?.resumed();
+    match = await findRoute(ctx, deps);
+  }
+  return match;
 }
 
 async function findRoute(ctx: HttpContext, { routes, host }: PluginRoutesDeps): Promise<RouteMatch | undefined> {
@@ -55,15 +73,21 @@ function notActive(host: PluginHost, id: string): AtollError | undefined {
   return new AtollError(code, `"${id}" is ${plugin.state}${plugin.reason ? `: ${plugin.reason}` : '.'}`);
 }
 
-async function toCall(
+async function bodyOf(
+  ctx: HttpContext,
+  { registration }: CompiledRoute,
+  maxBodyBytes: number,
+): Promise<Buffer | undefined> {
+  return hasBody(ctx) ? readBody(ctx.req, registration.maxBodyBytes ?? maxBodyBytes) : undefined;
+}
+
+function toCall(
   ctx: HttpContext,
   { route, params }: RouteMatch,
   principal: Principal,
-  maxBodyBytes: number,
-): Promise<RouteCall> {
-  const { req } = ctx;
-  const headers = headersForPlugin(req.headers);
-  const raw = hasBody(ctx) ? await readBody(req, route.registration.maxBodyBytes ?? maxBodyBytes) : undefined;
+  raw: Buffer | undefined,
+): RouteCall {
+  const headers = headersForPlugin(ctx.req.headers);
   const call: RouteCall = {
     requestId: ctx.state.requestId as string,
     traceparent: ctx.state.traceparent as string,

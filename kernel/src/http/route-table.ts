@@ -45,16 +45,27 @@ export class RouteTable {
 
   /** Throws PLUGIN_CLASH or MANIFEST_INVALID and leaves the table as it was. */
   replace(plugin: string, routes: readonly PluginRoute[]): void {
+    this.prepare(plugin, routes)();
+  }
+
+  /**
+   * Checks the routes as `replace` does, and returns what puts them in place at once. That can't fail as long as no other plugin's
+   * routes change in between.
+   */
+  prepare(plugin: string, routes: readonly PluginRoute[]): () => void {
     if (routes.length > MAX_ROUTES)
       throw new AtollError('MANIFEST_INVALID', `"${plugin}" has more than ${MAX_ROUTES} routes.`);
     const compiled = routes.map(compileRoute);
-    this.#rebuild(new Map([...this.#byPlugin, [plugin, compiled]]));
-    this.#byPlugin.set(plugin, compiled);
+    buildTree(new Map([...this.#byPlugin, [plugin, compiled]]));
+    return () => {
+      this.#byPlugin.set(plugin, compiled);
+      this.#rebuild();
+    };
   }
 
   remove(plugin: string): void {
     if (!this.#byPlugin.delete(plugin)) return;
-    this.#rebuild(this.#byPlugin);
+    this.#rebuild();
   }
 
   routes(): CompiledRoute[] {
@@ -71,12 +82,16 @@ export class RouteTable {
     return allowed.size > 0 ? { allowed: [...allowed, ...(allowed.has('GET') ? ['HEAD'] : [])] } : undefined;
   }
 
-  #rebuild(byPlugin: ReadonlyMap<string, readonly CompiledRoute[]>): void {
-    const root = newNode();
-    for (const routes of byPlugin.values()) for (const route of routes) insert(root, route);
-    this.#root = root;
+  #rebuild(): void {
+    this.#root = buildTree(this.#byPlugin);
     this.generation++;
   }
+}
+
+function buildTree(byPlugin: ReadonlyMap<string, readonly CompiledRoute[]>): Node {
+  const root = newNode();
+  for (const routes of byPlugin.values()) for (const route of routes) insert(root, route);
+  return root;
 }
 
 function compileRoute(route: PluginRoute): CompiledRoute {

@@ -2,10 +2,11 @@ import { AtollError, type ChannelRegistration, type RouteRegistration } from '@a
 import type { PluginManifest } from '@atoll/registry';
 import { assertOutsideTransaction } from '../database/index.js';
 import type { PluginScope } from '../di/plugin-scope.js';
-import type { EventBus } from '../events/index.js';
+import type { EventBus, Subscription } from '../events/index.js';
 import type { Grant } from '../net/index.js';
 import type { GuestReply, GuestRequest } from '../sandbox/host/guest-call.js';
 import type { SupervisedIsolate } from '../sandbox/host/supervisor.js';
+import type { SetupReplyMeta } from '../sandbox/protocol/messages.js';
 import { compileGuestSchema, type Validator } from '../schema/index.js';
 import type { OwnedEffect } from '../syscalls/table.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -34,7 +35,15 @@ export class PluginInstance {
   readonly effects = new Set<OwnedEffect>();
   readonly startedAt = new Date();
   isolate: SupervisedIsolate | undefined;
+  /** What the plugin said about its state when it was set up. */
+  handoff: SetupReplyMeta['handoff'] = null;
   #state: 'staging' | 'active' | 'released' = 'staging';
+  #pause: PromiseWithResolvers<void> | undefined;
+  #successor: PluginInstance | undefined;
+  /** Topic → index of its first listener. */
+  readonly #listeners = new Map<string, number>();
+  /** Listeners that still deliver what was queued when they were withdrawn. */
+  readonly #finishing = new Set<Promise<void>>();
 
   constructor(
     readonly manifest: PluginManifest,
@@ -53,6 +62,35 @@ export class PluginInstance {
     return this.#state === 'active';
   }
 
+  /** False once another version, or none, has taken over. */
+  get live(): boolean {
+    return this.#state !== 'released';
+  }
+
+  /** While state is handed over: new calls wait until it has `resumed`, and then look who is live. */
+  get paused(): boolean {
+    return this.#pause !== undefined;
+  }
+
+  async resumed(): Promise<void> {
+    await this.#pause?.promise;
+  }
+
+  /** Lets new calls wait. The returned function lets them go on. */
+  pause(): () => void {
+    const pause = Promise.withResolvers<void>();
+    this.#pause = pause;
+    return () => {
+      if (this.#pause === pause) this.#pause = undefined;
+      pause.resolve();
+    };
+  }
+
+  /** State was handed over: events that still wait here are for the other one. */
+  handedOverTo(successor: PluginInstance): void {
+    this.#successor = successor;
+  }
+
   /** Calls into the isolate. Rejects with an AtollError. */
   call(request: GuestRequest): Promise<GuestReply> {
     assertOutsideTransaction('A call into a plugin');
@@ -62,11 +100,12 @@ export class PluginInstance {
 
   async setup(config: Record<string, unknown>, timeoutMs: number): Promise<void> {
     const { id, version } = this.manifest;
-    await this.call({
+    const reply = await this.call({
       meta: { m: 'setup', plugin: { id, version }, config },
       timeoutMs,
       traceparent: newTraceparent(),
     });
+    this.handoff = parseHandoff(reply.meta);
     await this.call({ meta: { m: 'health' }, timeoutMs, traceparent: newTraceparent() });
   }
 
@@ -79,6 +118,7 @@ export class PluginInstance {
       path,
       ...(errorTemplate && { errorTemplate }),
       call: routeCaller(this, index, registration),
+      version: this,
     };
     if (this.routes.some((other) => other.path === path && other.registration.method === registration.method)) {
       throw new AtollError('PLUGIN_CLASH', `The route ${registration.method} ${path} is registered twice.`);
@@ -99,20 +139,39 @@ export class PluginInstance {
   }
 
   registerListener(index: number, topic: string, events: EventBus): void {
-    let unsubscribe: (() => void) | undefined;
-    const deliver = async (event: object & { traceparent?: string }) => {
-      const timeoutMs = Math.min(this.manifest.limits.timeoutMs, EVENT_TIMEOUT_MS);
-      const traceparent = event.traceparent ?? newTraceparent();
-      await this.call({ meta: { m: 'event', i: index }, body: JSON.stringify(event), timeoutMs, traceparent });
-    };
+    let subscription: Subscription | undefined;
+    if (!this.#listeners.has(topic)) this.#listeners.set(topic, index);
     this.addEffect({
       kind: 'listener',
       label: topic,
       activate: () => {
-        unsubscribe = events.subscribe(topic, deliver);
+        const own = events.subscribe(topic, (event) => this.#deliver(index, topic, event));
+        subscription = own;
+        this.scope.own(`listener ${topic}`, own);
       },
-      undo: () => unsubscribe?.(),
+      undo: () => {
+        if (subscription) this.#awaitEnd(subscription.finish());
+      },
     });
+  }
+
+  async #deliver(index: number, topic: string, event: object & { traceparent?: string }): Promise<void> {
+    await this.resumed();
+    const { target, i } = this.#heirOf(topic) ?? { target: this, i: index };
+    const timeoutMs = Math.min(target.manifest.limits.timeoutMs, EVENT_TIMEOUT_MS);
+    const traceparent = event.traceparent ?? newTraceparent();
+    await target.call({ meta: { m: 'event', i }, body: JSON.stringify(event), timeoutMs, traceparent });
+  }
+
+  #heirOf(topic: string): { target: PluginInstance; i: number } | undefined {
+    if (this.live || !this.#successor) return undefined;
+    const i = this.#successor.#listeners.get(topic);
+    return i === undefined ? undefined : { target: this.#successor, i };
+  }
+
+  #awaitEnd(finished: Promise<void>): void {
+    this.#finishing.add(finished);
+    void finished.finally(() => this.#finishing.delete(finished));
   }
 
   addEffect(effect: OwnedEffect): void {
@@ -136,11 +195,11 @@ export class PluginInstance {
     this.effects.clear();
   }
 
-  /** Waits until nothing is in flight, at most this long. */
+  /** Waits until nothing is in flight and no event is left, at most this long. */
   async drain(timeoutMs: number): Promise<void> {
     const until = Date.now() + timeoutMs;
-    while ((this.isolate?.client.inFlight ?? 0) > 0 && Date.now() < until)
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    const busy = () => (this.isolate?.client.inFlight ?? 0) > 0 || this.#finishing.size > 0;
+    while (busy() && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
   /** Withdraws what it registered and ends what it holds, the isolate among it. */
@@ -170,4 +229,11 @@ function absolutePath({ mounts, id }: PluginManifest, path: string): string {
   const inside = mounts.some((mount) => path === mount || path.startsWith(`${mount}/`));
   if (inside) return path;
   return path === '/' ? mounts[0]! : `${mounts[0]}${path}`;
+}
+
+/** What the guest says of itself may be anything. */
+function parseHandoff(meta: string): SetupReplyMeta['handoff'] {
+  const { handoff } = JSON.parse(meta === '' ? '{}' : meta) as { handoff?: Record<string, unknown> | null };
+  if (typeof handoff !== 'object' || handoff === null || !Number.isSafeInteger(handoff.version)) return null;
+  return { version: Number(handoff.version), gives: handoff.gives === true, receives: handoff.receives === true };
 }

@@ -16,12 +16,21 @@ import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
 import { compileGuestSchema } from '../schema/index.js';
 import type { SyscallTable } from '../syscalls/table.js';
 import { CrashPolicy } from './crash-policy.js';
+import { handOver } from './handoff.js';
 import type { PluginInstance } from './instance.js';
 import { PluginLauncher } from './launcher.js';
 import { LogRing } from './log-ring.js';
 import { manifestOf, type PluginRecord, toInfo, toNode } from './record.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
-import type { ChannelCall, ErrorTemplate, PluginHost, PluginInfo, PluginLogLine, PluginState } from './types.js';
+import type {
+  ChannelCall,
+  ErrorTemplate,
+  PluginHost,
+  PluginInfo,
+  PluginLogLine,
+  PluginState,
+  SwapOptions,
+} from './types.js';
 
 export interface PluginManagerDeps {
   config: Config;
@@ -48,7 +57,7 @@ export interface Fakes {
 }
 
 /** Permissions that the manifest format knows and this kernel has no capability for. */
-const ABSENT = ['storage', 'gpu', 'jobs', 'schedule', 'cache'] as const;
+const ABSENT = ['gpu', 'jobs', 'schedule', 'cache'] as const;
 const SETTLE_MS = 3_000;
 const PARALLEL_STARTS = 4;
 
@@ -95,6 +104,7 @@ export class PluginManager implements PluginHost {
       crashes: new CrashPolicy(sandbox),
       logs: new LogRing(log.pluginLines),
       restarts: 0,
+      retiring: new Set(),
       solo: false,
     };
   }
@@ -127,6 +137,7 @@ export class PluginManager implements PluginHost {
     for (const record of this.#records.values()) clearTimeout(record.restart);
     await this.#running.catch(() => {});
     await Promise.all([...this.#records.values()].map((record) => this.#stop(record, 'stopped')));
+    await Promise.all([...this.#records.values()].flatMap(({ retiring }) => [...retiring].map((one) => one.stop())));
   }
 
   list(): PluginInfo[] {
@@ -172,13 +183,13 @@ export class PluginManager implements PluginHost {
   }
 
   /** Reads the plugin's folder anew and swaps the new version in. When it fails at any point, the running one stays. */
-  async reload(id: string): Promise<PluginInfo> {
+  async reload(id: string, options: SwapOptions = {}): Promise<PluginInfo> {
     const record = this.#need(id);
     await this.#exclusive(async () => {
       const folder = await readPluginFolder(record.folder.dir);
       if (folder.manifest.id !== id)
         throw new AtollError('PLUGIN_CLASH', `The folder now holds the plugin "${folder.manifest.id}".`);
-      if (record.instance) await this.#swap(record, folder);
+      if (record.instance) await this.#swap(record, folder, options);
       else {
         record.folder = folder;
         if (record.state === 'failed' || record.state === 'quarantined') this.#set(record, 'installed');
@@ -252,6 +263,7 @@ export class PluginManager implements PluginHost {
 
   async callChannel({ channel, data, principal, traceparent, signal }: ChannelCall): Promise<unknown> {
     const record = this.#records.get(channel.split('.')[0]!);
+    while (record?.instance?.paused) await record.instance.resumed();
     const found = record?.instance?.channels.get(channel);
     if (!record?.instance || !found) throw new AtollError('NOT_FOUND', `There is no channel "${channel}".`);
     if (found.input && !found.input.check(data)) {
@@ -353,34 +365,62 @@ export class PluginManager implements PluginHost {
 
   async #launchInto(record: PluginRecord, folder: PluginFolder): Promise<void> {
     const began = performance.now();
-    const config = this.#effectiveConfig(record, folder);
-    const instance = await this.#launcher.launch(record, folder, config);
-    try {
-      this.deps.routes.replace(folder.manifest.id, instance.routes);
-    } catch (error) {
-      await instance.stop();
-      throw error;
-    }
-    // From here on nothing can fail: the candidate is the running one.
-    const before = record.instance;
-    record.instance = instance;
-    record.folder = folder;
+    const instance = await this.#launcher.launch(record, folder, this.#effectiveConfig(record, folder));
+    await this.#takeOver(record, folder, instance);
     record.startMs = Math.round(performance.now() - began);
-    before?.withdraw();
-    instance.activate();
-    this.#warnOfAbsentCapabilities(record);
-    this.#set(record, 'active');
-    if (before) void this.#retire(before);
   }
 
-  async #swap(record: PluginRecord, folder: PluginFolder): Promise<void> {
-    await this.#launchInto(record, folder);
+  /** Puts a healthy candidate in the place of the running version, if there is one. When that fails, the candidate is gone and all is as it was. */
+  async #takeOver(
+    record: PluginRecord,
+    folder: PluginFolder,
+    candidate: PluginInstance,
+    { discardState = false }: SwapOptions = {},
+  ): Promise<void> {
+    const before = record.instance;
+    const resume = before?.pause();
+    try {
+      const commitRoutes = this.deps.routes.prepare(folder.manifest.id, candidate.routes);
+      if (before && !discardState) await handOver(before, candidate);
+      // From here on nothing can fail, and nothing else runs until the candidate is the running one.
+      commitRoutes();
+      clearTimeout(record.restart);
+      delete record.restart;
+      record.instance = candidate;
+      record.folder = folder;
+      before?.withdraw();
+      candidate.activate();
+    } catch (error) {
+      await candidate.stop();
+      throw error;
+    } finally {
+      resume?.();
+    }
+    this.#warnOfAbsentCapabilities(record);
+    this.#set(record, 'active');
+    if (before) void this.#retire(record, before);
+  }
+
+  async #swap(record: PluginRecord, folder: PluginFolder, options: SwapOptions = {}): Promise<void> {
+    const began = performance.now();
+    const from = record.instance;
+    const candidate = await this.#launcher.launch(record, folder, this.#effectiveConfig(record, folder));
+    await this.#takeOver(record, folder, candidate, options);
+    record.startMs = Math.round(performance.now() - began);
+    this.deps.events.emit('plugin.swapped', {
+      id: candidate.id,
+      from: from?.manifest.version ?? null,
+      to: candidate.manifest.version,
+      ms: record.startMs,
+    });
   }
 
   /** What is in flight finishes on the old version. */
-  async #retire(instance: PluginInstance): Promise<void> {
-    await instance.drain(instance.manifest.limits.timeoutMs);
+  async #retire(record: PluginRecord, instance: PluginInstance): Promise<void> {
+    record.retiring.add(instance);
+    await instance.drain(this.deps.config.plugins.drainMs);
     await instance.stop();
+    record.retiring.delete(instance);
   }
 
   async #stop(record: PluginRecord, state: PluginState, reason?: string): Promise<void> {

@@ -16,6 +16,8 @@ export interface PluginRecord {
   storedConfig?: Record<string, unknown>;
   readonly crashes: CrashPolicy;
   readonly logs: LogRing;
+  /** Versions that were swapped out and still finish what they had begun. */
+  readonly retiring: Set<PluginInstance>;
   restarts: number;
   startMs?: number;
   /** After a crash whose culprit is unknown: it may be this one, so it gets a cell of its own. */
@@ -53,6 +55,12 @@ export function toInfo(record: PluginRecord): PluginInfo {
     dependencies: manifest.dependencies,
     effects: effectsOf(instance),
     ...(instance?.isolate && { resources: resourcesOf(instance) }),
+    ...(record.retiring.size > 0 && {
+      retiring: [...record.retiring].map(({ manifest: { version }, isolate }) => ({
+        version,
+        callsInFlight: isolate?.client.inFlight ?? 0,
+      })),
+    }),
     restarts: record.restarts,
     ...(instance && { startedAt: instance.startedAt.toISOString() }),
     ...(record.startMs !== undefined && { startMs: record.startMs }),

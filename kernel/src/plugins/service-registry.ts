@@ -76,7 +76,11 @@ export class ServiceRegistry {
   }
 
   async call(consumer: PluginManifest, request: ServiceRequest, syscall: Syscall): Promise<SyscallReply> {
-    const provider = this.#choose(consumer, request);
+    let provider = this.#choose(consumer, request);
+    while (provider.instance.paused) {
+      await provider.instance.resumed();
+      provider = this.#choose(consumer, request);
+    }
     const method = provider.methods.get(request.method);
     if (!method) {
       const known = [...provider.methods.keys()].join(', ');

@@ -54,6 +54,8 @@ export interface PluginInfo {
   dependencies: Record<string, string>;
   effects: EffectInfo[];
   resources?: PluginResources;
+  /** Versions that were swapped out and still finish what they had begun. */
+  retiring?: { version: string; callsInFlight: number }[];
   restarts: number;
   startedAt?: string;
   /** From the decision to start to active, in ms. */
@@ -95,6 +97,8 @@ export interface PluginRoute {
   errorTemplate?: ErrorTemplate;
   /** Rejects with an AtollError. */
   call(call: RouteCall): Promise<RouteReply>;
+  /** The version behind it; while it is paused, calls wait, and once it is no longer live, the path has to be looked up anew. */
+  version?: { readonly live: boolean; readonly paused: boolean; resumed(): Promise<void> };
 }
 
 /**
@@ -116,6 +120,10 @@ export interface ChannelCall {
   signal: AbortSignal;
 }
 
+export interface SwapOptions {
+  discardState?: boolean;
+}
+
 /** What the HTTP and WebSocket layers need of the plugin manager. */
 export interface PluginHost {
   list(): PluginInfo[];
@@ -123,7 +131,8 @@ export interface PluginHost {
   enable(id: string): Promise<PluginInfo>;
   /** With `cascade`, plugins that need this one stop first; without it that is refused with PLUGIN_NEEDED. */
   disable(id: string, options?: { cascade?: boolean }): Promise<PluginInfo>;
-  reload(id: string): Promise<PluginInfo>;
+  /** With `discardState`, state that the running version keeps in memory is given up instead of handed over. */
+  reload(id: string, options?: SwapOptions): Promise<PluginInfo>;
   logs(id: string, options?: { limit?: number; level?: PluginLogLine['level'] }): PluginLogLine[];
   /** The effective configuration with secrets masked, and its schema. */
   config(id: string): { schema: Record<string, unknown>; values: Record<string, unknown> };

@@ -4,6 +4,8 @@ import { type EventBus, patternProblem } from '../events/index.js';
 import type { PluginFetch, SecretSource } from '../net/index.js';
 import type { PluginInstance } from '../plugins/instance.js';
 import type { ServiceRegistry } from '../plugins/service-registry.js';
+import type { StorageService } from '../storage/index.js';
+import { storageRows } from './storage-rows.js';
 import { type SyscallRow, syscallRow } from './table.js';
 import { topicGranted } from './topic-permission.js';
 
@@ -18,11 +20,19 @@ export interface RowDeps {
   net: PluginFetch;
   secrets: SecretSource;
   services: ServiceRegistry;
+  storage: StorageService;
 }
 
 /** The syscall table's rows, by capability. Default is deny: what is not listed, or not permitted, is refused. */
 export function createRows(deps: RowDeps): SyscallRow<PluginInstance>[] {
-  return [...registrationRows(deps), ...eventRows(deps), ...serviceRows(deps), netRow(deps), secretRow(deps)];
+  return [
+    ...registrationRows(deps),
+    ...eventRows(deps),
+    ...serviceRows(deps),
+    netRow(deps),
+    secretRow(deps),
+    ...storageRows(deps.storage),
+  ];
 }
 
 const Route = Type.Object({

@@ -1,5 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream as WebStream } from 'node:stream/web';
 import { CliError, EXIT, exitCodeOf, hintOf } from './errors.js';
 import { INSTALLATION } from './installation.js';
 
@@ -9,6 +13,7 @@ export interface ServerOptions {
 }
 
 const TIMEOUT_MS = 60_000;
+const TRANSFER_TIMEOUT_MS = 3_600_000;
 
 function serverUrl({ server }: ServerOptions): string {
   const { ATOLL_URL, ATOLL_HOST, ATOLL_PORT } = process.env;
@@ -46,12 +51,46 @@ export async function request<T>(options: ServerOptions, method: string, target:
   throw toError(response.status, parsed, key !== undefined);
 }
 
-async function send(url: string, target: string, init: RequestInit): Promise<Response> {
+/** A request whose answer goes into a file as it comes; the file appears when it is complete. */
+export async function download(options: ServerOptions, target: string, file: string): Promise<number> {
+  const response = await exchange(options, target, {});
+  const draft = `${file}.part`;
   try {
-    return await fetch(`${url}${target}`, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    await pipeline(Readable.fromWeb(response.body as WebStream), createWriteStream(draft, { mode: 0o600 }));
+    await rename(draft, file);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw new CliError(`The answer broke off: ${(error as Error).message}`, EXIT.FAILURE);
+  }
+  return (await stat(file)).size;
+}
+
+/** Sends a file as it is. */
+export async function upload<T>(options: ServerOptions, method: string, target: string, file: string): Promise<T> {
+  const body = Readable.toWeb(createReadStream(file)) as unknown as ReadableStream;
+  const response = await exchange(options, target, { method, body, duplex: 'half' } as RequestInit);
+  return (await response.json()) as T;
+}
+
+async function exchange(options: ServerOptions, target: string, init: RequestInit): Promise<Response> {
+  const url = serverUrl(options);
+  const key = findKey(options);
+  const response = await send(
+    url,
+    target,
+    { ...init, headers: { ...(key !== undefined && { authorization: `Bearer ${key}` }) } },
+    TRANSFER_TIMEOUT_MS,
+  );
+  if (response.ok) return response;
+  throw toError(response.status, parse(url, response.status, await response.text()), key !== undefined);
+}
+
+async function send(url: string, target: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<Response> {
+  try {
+    return await fetch(`${url}${target}`, { ...init, signal: AbortSignal.timeout(timeoutMs) });
   } catch (error) {
     if (error instanceof Error && error.name === 'TimeoutError') {
-      throw new CliError(`The server at ${url} took longer than ${TIMEOUT_MS / 1000} s.`, EXIT.FAILURE);
+      throw new CliError(`The server at ${url} took longer than ${timeoutMs / 1000} s.`, EXIT.FAILURE);
     }
     const hint = 'Start one with `npm start`, or name another with --server.';
     throw new CliError(`No server answers at ${url}.`, EXIT.UNREACHABLE, { hint });

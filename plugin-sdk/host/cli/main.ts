@@ -3,6 +3,8 @@ import { buildPlugin } from './build.js';
 import type { ServerOptions } from './client.js';
 import { printConfig } from './config.js';
 import { createPlugin, nextSteps } from './create.js';
+import { dataCommands } from './data.js';
+import { databaseCommands } from './database.js';
 import { runDev } from './dev.js';
 import { CliError, EXIT, toCliError } from './errors.js';
 import { keyCommands } from './keys.js';
@@ -88,6 +90,8 @@ program
   .description('every key, its value and where it comes from')
   .action(() => run(() => printConfig(out)));
 pluginCommands(program, run);
+dataCommands(program, run);
+databaseCommands(program, run);
 
 try {
   await program.parseAsync();

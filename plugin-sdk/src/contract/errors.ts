@@ -63,6 +63,11 @@ export const ERRORS = {
     hint: 'Install or enable what is named.',
   },
   BUNDLE_FAILED: { status: 422, title: 'The plugin does not build', hint: 'Correct the source at the named position.' },
+  PLUGIN_HANDOFF_FAILED: {
+    status: 502,
+    title: 'The plugin could not hand its state over',
+    hint: 'See GET /api/v1/plugins/{id}/logs; or give the state up with `discardState`.',
+  },
   PLUGIN_START_FAILED: { status: 502, title: 'The plugin failed to start', hint: 'See GET /api/v1/plugins/{id}/logs.' },
   PLUGIN_QUARANTINED: { status: 503, title: 'The plugin crashed too often', hint: 'Correct it, then enable it again.' },
   CONFIG_INVALID: { status: 422, title: 'Invalid configuration', hint: 'Correct the named key.' },
@@ -259,6 +264,22 @@ export const ERRORS = {
     title: 'The input is longer than the context window',
     hint: 'Send less, or raise the context size.',
   },
+  // --- storage
+  STORAGE_QUOTA: {
+    status: 413,
+    title: "The plugin's storage is full",
+    hint: 'Delete something, or raise `storage.maxRows` or `storage.maxBytes`.',
+  },
+  STORAGE_UNSUPPORTED: {
+    status: 501,
+    title: 'The database cannot do this',
+    hint: 'Install pgvector 0.8 or newer on the PostgreSQL server, or use the embedded database.',
+  },
+  IMPORT_INVALID: {
+    status: 422,
+    title: 'Not an export of a plugin',
+    hint: 'Use a file that `atoll data export` has written. What came before the line stays imported; importing again is harmless.',
+  },
   // --- the database
   DATABASE_UNAVAILABLE: {
     status: 503,
@@ -284,6 +305,11 @@ export const ERRORS = {
     status: 500,
     title: 'The database is of a newer version',
     hint: 'Run the newer Atoll, or roll its migrations back with it first.',
+  },
+  BACKUP_INVALID: {
+    status: 422,
+    title: 'Not a usable backup',
+    hint: 'Nothing was changed. Use a file that `atoll db backup` has written, with the same or a newer Atoll.',
   },
   MIGRATION_FAILED: {
     status: 500,

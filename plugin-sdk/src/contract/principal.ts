@@ -4,4 +4,6 @@ export interface Principal {
   id: string;
   /** Roles; empty for plugins. */
   roles: readonly string[];
+  /** The organisation in whose name it acts; the default one when absent. */
+  organisation?: string;
 }

@@ -10,6 +10,14 @@ const main = parentPort!;
 const input = workerData as WorkerInput;
 const tell = (message: FromWorker) => main.postMessage(message);
 
+/** For the one session, and so for all connections. See connect.ts for pgvector's, which a server gets with each connection. */
+const SESSION = [
+  "set time zone 'UTC'",
+  'set client_min_messages = warning',
+  'set hnsw.iterative_scan = relaxed_order',
+  'set hnsw.ef_search = 100',
+];
+
 function serve(db: PGlite, version: string): void {
   const mux = new SessionMux((request) => db.execProtocolRaw(request, { syncToFs: false }), {
     idleTransactionMs: input.idleTransactionMs,
@@ -43,7 +51,7 @@ function attach(mux: SessionMux, port: MessagePort): void {
 
 try {
   const db = await openEngine(input);
-  await db.exec("SET TIME ZONE 'UTC'; SET client_min_messages = warning");
+  await db.exec(SESSION.join(';'));
   const { rows } = await db.query<{ server_version: string }>('show server_version');
   serve(db, rows[0]!.server_version);
   tell({ ready: true });

@@ -1,5 +1,6 @@
 import type { Migration } from '@mikro-orm/migrations';
 import { PluginStates } from './0001-plugin-states.js';
+import { Storage } from './0002-storage.js';
 
 export interface NamedMigration {
   /** Never changes: it is how the database knows what it has. */
@@ -8,4 +9,7 @@ export interface NamedMigration {
 }
 
 /** All migrations, oldest first. A new one is added at the end; one that was released is never changed. */
-export const MIGRATIONS: readonly NamedMigration[] = [{ name: '0001-plugin-states', migration: PluginStates }];
+export const MIGRATIONS: readonly NamedMigration[] = [
+  { name: '0001-plugin-states', migration: PluginStates },
+  { name: '0002-storage', migration: Storage },
+];

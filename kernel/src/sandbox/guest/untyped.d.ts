@@ -3,6 +3,10 @@ declare module 'whatwg-url' {
   export const URL: unknown;
   export const URLSearchParams: unknown;
 }
+declare module 'undici/lib/web/fetch/data-url.js' {
+  export function dataURLProcessor(url: URL): 'failure' | { mimeType: object; body: Uint8Array };
+  export function serializeAMimeType(mimeType: object): string;
+}
 declare module 'undici/lib/web/fetch/formdata.js' {
   export const FormData: unknown;
 }

@@ -7,7 +7,7 @@ import type { Principal } from '@atoll/plugin-sdk';
 
 /** Of every CALL from the kernel into a guest. */
 export interface KernelCallMeta {
-  /** Method: setup, http, channel, event, service, health or stop. */
+  /** Method: setup, health, http, channel, event, service, give, receive or stop. */
   m: string;
   /** Time left, in ms. */
   d: number;
@@ -53,6 +53,17 @@ export interface ServiceCallMeta extends IndexedCallMeta {
 export interface SetupMeta extends KernelCallMeta {
   plugin: { id: string; version: string };
   config: Record<string, unknown>;
+}
+
+/** What a plugin can do about its state when it is swapped; null when nothing. */
+export interface SetupReplyMeta {
+  handoff: { version: number; gives: boolean; receives: boolean } | null;
+}
+
+/** The state itself is the JSON body. */
+export interface ReceiveMeta extends KernelCallMeta {
+  /** Version of the state's shape. */
+  version: number;
 }
 
 /** Of every CALL from a guest: a syscall. Its input is the JSON body, except where a method says otherwise. */

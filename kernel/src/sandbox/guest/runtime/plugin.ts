@@ -1,16 +1,19 @@
-import type { PluginDefinition } from '@atoll/plugin-sdk';
+import type { Handoff, PluginDefinition } from '@atoll/plugin-sdk';
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import type { SetupMeta } from '../../protocol/messages.js';
+import type { ReceiveMeta, SetupMeta, SetupReplyMeta } from '../../protocol/messages.js';
 import { createEvents, createLog, createMetrics, createSecrets, createWs } from './capabilities.js';
+import { stringifyResult } from './errors.js';
 import { createHttp } from './http.js';
 import { handle } from './inbound.js';
 import { ask } from './outbound.js';
 import { createServices } from './services.js';
+import { createStorage } from './storage.js';
 
 /** Answers the kernel's `setup`, `health` and `stop`. */
 export function installPlugin(): void {
   const health: (() => unknown)[] = [];
   const stop: (() => unknown)[] = [];
+  let handoff: Handoff<unknown> | undefined;
 
   handle('setup', async (call) => {
     const { plugin, config } = call.meta as SetupMeta;
@@ -29,14 +32,29 @@ export function installPlugin(): void {
       events: createEvents(register),
       services: createServices(register),
       secrets: createSecrets(),
+      storage: createStorage(register),
       log: createLog(),
       metrics: createMetrics(),
       lifecycle: {
         onHealth: (check: () => unknown) => health.push(check),
         onStop: (callback: () => unknown) => stop.push(callback),
+        onHandoff: (given: Handoff<unknown>) => {
+          handoff = checkedHandoff(given, handoff);
+        },
       },
     } as unknown as Parameters<PluginDefinition['setup']>[0]);
     await Promise.all(registrations);
+    return { meta: { handoff: describeHandoff(handoff) } satisfies SetupReplyMeta };
+  });
+
+  handle('give', async () => {
+    const state = await handoff?.give?.();
+    return { body: stringifyResult(state ?? null, 'The state that is handed over') };
+  });
+
+  handle('receive', async (call) => {
+    const { version } = call.meta as ReceiveMeta;
+    await handoff?.receive?.({ version, state: call.json });
     return {};
   });
 
@@ -51,6 +69,19 @@ export function installPlugin(): void {
     for (const callback of stop) await callback();
     return {};
   });
+}
+
+function checkedHandoff(given: Handoff<unknown>, before: Handoff<unknown> | undefined): Handoff<unknown> {
+  if (before) throw new TypeError('lifecycle.onHandoff() can be called once.');
+  if (!Number.isSafeInteger(given?.version))
+    throw new TypeError('lifecycle.onHandoff() needs a `version`, an integer.');
+  return given;
+}
+
+function describeHandoff(handoff: Handoff<unknown> | undefined): SetupReplyMeta['handoff'] {
+  if (!handoff) return null;
+  const { version, give, receive } = handoff;
+  return { version, gives: typeof give === 'function', receives: typeof receive === 'function' };
 }
 
 function findDefinition(): PluginDefinition {

@@ -1,3 +1,4 @@
+import { dataURLProcessor, serializeAMimeType } from 'undici/lib/web/fetch/data-url.js';
 import { FormData } from 'undici/lib/web/fetch/formdata.js';
 import { Headers } from 'undici/lib/web/fetch/headers.js';
 // Response has to come before Request: they import each other.
@@ -6,6 +7,7 @@ import { getRequestState, Request } from 'undici/lib/web/fetch/request.js';
 import { MAX_BODY_BYTES } from '../../protocol/frame-type.js';
 import { defineClass, defineGlobal } from './define.js';
 import { type FetchReplyHead, webHost } from './host.js';
+import { verified } from './integrity.js';
 import { networkError } from './network-error.js';
 import { bindTask } from './task.js';
 
@@ -20,6 +22,7 @@ async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<glob
   const request = new globalThis.Request(input, init);
   const { signal } = request;
   signal.throwIfAborted();
+  if (request.url.startsWith('data:')) return fetchData(request);
   // The prelude's own `await` does not carry the current call along, and the call's end has to end this request.
   const send = bindTask((body: Uint8Array | ReadableStream<Uint8Array> | null) => webHost().fetch(head, body, signal));
   const head = {
@@ -30,11 +33,20 @@ async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<glob
   };
   try {
     const { head: reply, body } = await send(await bodyOf(request));
-    return toResponse(reply, body);
+    return toResponse(reply, request.integrity === '' ? body : await verified(body, request.integrity));
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw networkError(error);
   }
+}
+
+/** A data: URL holds its answer; nothing is asked of the host. */
+function fetchData(request: globalThis.Request): globalThis.Response {
+  const data = dataURLProcessor(new URL(request.url));
+  if (data === 'failure') throw new TypeError('fetch failed: the data: URL is malformed.');
+  const headers: [string, string][] = [['content-type', serializeAMimeType(data.mimeType)]];
+  const head = { status: 200, statusText: 'OK', headers, url: request.url, redirected: false };
+  return toResponse(head, new globalThis.Response(data.body as Uint8Array<ArrayBuffer>).body);
 }
 
 /** A stream stays a stream, and what is large becomes one; anything else is sent whole, so that the host knows its length. */

@@ -1,0 +1,1 @@
+export { organisationOf, type PluginStorage, StorageService } from './service.js';
