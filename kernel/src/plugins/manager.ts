@@ -56,6 +56,12 @@ export interface Fakes {
   clockStart?: number;
 }
 
+/** One step of a change: the plugin in this folder from now on, or none. */
+export interface PluginChange {
+  id: string;
+  folder?: PluginFolder;
+}
+
 /** Permissions that the manifest format knows and this kernel has no capability for. */
 const ABSENT = ['gpu', 'jobs', 'schedule', 'cache'] as const;
 const SETTLE_MS = 3_000;
@@ -200,6 +206,34 @@ export class PluginManager implements PluginHost {
     return toInfo(record);
   }
 
+  /** Of everything that is installed. */
+  manifests(): PluginManifest[] {
+    return [...this.#records.values()].map(manifestOf);
+  }
+
+  /**
+   * Installs, exchanges and removes plugins, in this order: all of it, or nothing. `commit` makes it durable; when it rejects, all is undone.
+   * Rejects with the AtollError of the first step that failed.
+   */
+  async change(
+    changes: readonly PluginChange[],
+    commit: () => Promise<void>,
+    options: SwapOptions = {},
+  ): Promise<void> {
+    await this.#exclusive(async () => {
+      const undo: (() => Promise<void>)[] = [];
+      try {
+        for (const change of changes) await this.#apply(change, options, undo);
+        await commit();
+      } catch (error) {
+        for (const step of undo.reverse()) await step().catch((failure: unknown) => this.#couldNotUndo(failure));
+        throw error;
+      } finally {
+        await this.#reconcile();
+      }
+    });
+  }
+
   /** Plugin id → source folder. */
   folders(): Map<string, string> {
     return new Map([...this.#records].map(([id, { folder }]) => [id, folder.dir]));
@@ -283,6 +317,63 @@ export class PluginManager implements PluginHost {
     });
     if (reply.stream) return parseEach(reply.stream);
     return reply.body ? (JSON.parse(reply.body.toString('utf8')) as unknown) : undefined;
+  }
+
+  async #apply({ id, folder }: PluginChange, options: SwapOptions, undo: (() => Promise<void>)[]): Promise<void> {
+    const record = this.#records.get(id);
+    if (!folder) return record && this.#takeAway(record, undo);
+    if (!record) return this.#bringIn(folder, undo);
+    const before = record.folder;
+    if (record.instance) {
+      await this.#swap(record, folder, options);
+      undo.push(() => this.#swap(record, before));
+      return;
+    }
+    record.folder = folder;
+    undo.push(async () => {
+      record.folder = before;
+    });
+    await this.#startChanged(record);
+  }
+
+  async #bringIn(folder: PluginFolder, undo: (() => Promise<void>)[]): Promise<void> {
+    const clash = this.#clash(folder);
+    if (clash) throw clash;
+    const stored = (await this.deps.store.load()).get(folder.manifest.id);
+    const record = this.#newRecord(folder, 'third-party', stored);
+    this.#records.set(folder.manifest.id, record);
+    undo.push(async () => {
+      await this.#stop(record, 'stopped');
+      this.#records.delete(folder.manifest.id);
+    });
+    await this.#startChanged(record);
+  }
+
+  async #takeAway(record: PluginRecord, undo: (() => Promise<void>)[]): Promise<void> {
+    const { id } = manifestOf(record);
+    undo.push(async () => {
+      this.#records.set(id, record);
+      if (record.desired === 'enabled') this.#set(record, 'installed');
+    });
+    await this.#stop(record, 'stopped', 'It is removed.');
+    this.#records.delete(id);
+  }
+
+  /** A version that does not start is no good, whatever ran before. */
+  async #startChanged(record: PluginRecord): Promise<void> {
+    record.crashes.forgive();
+    if (record.state === 'failed' || record.state === 'quarantined') this.#set(record, 'installed');
+    await this.#reconcile();
+    if (record.state === 'failed') throw new AtollError('PLUGIN_START_FAILED', record.reason);
+  }
+
+  #couldNotUndo(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.deps.onLog('kernel', {
+      time: new Date().toISOString(),
+      level: 'error',
+      message: `a change was not undone: ${message}`,
+    });
   }
 
   #need(id: string): PluginRecord {
