@@ -2,7 +2,8 @@ import { availableParallelism, cpus } from 'node:os';
 import { benchHttp } from './http.js';
 import { benchMemory } from './memory.js';
 import { renderTable, type Row } from './report.js';
-import { benchStart } from './start.js';
+import { benchBoot, benchStart } from './start.js';
+import { benchStorage } from './storage.js';
 import { benchStreaming } from './streaming.js';
 
 /* `npm run bench`: medians and their ratios to baselines of the same run, as a Markdown table on stdout. `npm run bench http` runs one part. */
@@ -11,7 +12,9 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   http: benchHttp,
   streaming: benchStreaming,
   start: benchStart,
+  boot: benchBoot,
   memory: benchMemory,
+  storage: benchStorage,
 };
 
 async function main(wanted: readonly string[]): Promise<void> {
