@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { DependencyContainer } from 'tsyringe';
-import { type RootKey, RootKeyAuthenticator, loadRootKey } from './auth/index.js';
+import { loadMasterKey, loadRootKey, type RootKey, RootKeyAuthenticator } from './auth/index.js';
 import type { Config } from './config/index.js';
 import { composeKernel } from './di/compose.js';
 import type { Fakes } from './plugins/manager.js';
@@ -13,6 +13,7 @@ import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
 import { databaseApi } from './api/database.js';
 import { pluginDataApi } from './api/plugin-data.js';
+import { identityApi } from './api/identity.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -61,9 +62,10 @@ export class Kernel {
     // Beside everything else: it takes longer than all the rest up to where it is needed.
     const opened = step('database', () => resolve(this.container, T.DATABASE).open());
     opened.catch(() => {});
-    const rootKey = await step('root key', () => this.#loadRootKey());
+    const rootKey = await step('keys', () => this.#loadKeys());
     const url = await step('http', () => this.#listen());
     await opened;
+    await resolve(this.container, T.IDENTITY).start();
     this.#sweepStorage();
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
@@ -81,13 +83,15 @@ export class Kernel {
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
+    if (this.container.isRegistered(T.MASTER_KEY)) await resolve(this.container, T.IDENTITY).close();
     await resolve(this.container, T.DATABASE).close();
   }
 
-  async #loadRootKey(): Promise<RootKey> {
+  async #loadKeys(): Promise<RootKey> {
     const { server, auth } = this.options.config;
     const rootKey = await loadRootKey(path.resolve(server.dataDir), auth.adminKey);
-    register(this.container, T.AUTHENTICATOR, new RootKeyAuthenticator(rootKey.key));
+    register(this.container, T.ROOT_KEY, new RootKeyAuthenticator(rootKey.key));
+    register(this.container, T.MASTER_KEY, await loadMasterKey(path.resolve(server.dataDir), auth.masterKey));
     return rootKey;
   }
 
@@ -112,7 +116,7 @@ export class Kernel {
     const [host, log, authenticator] = [
       resolve(this.container, T.PLUGIN_MANAGER),
       resolve(this.container, T.LOGGER),
-      resolve(this.container, T.AUTHENTICATOR),
+      resolve(this.container, T.IDENTITY).credentials,
     ];
     const app = createHttpApp({
       config,
@@ -123,6 +127,7 @@ export class Kernel {
       metrics: resolve(this.container, T.METRICS),
       kernelRoutes: [
         ...pluginApi(host),
+        ...identityApi(resolve(this.container, T.IDENTITY)),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],

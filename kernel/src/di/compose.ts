@@ -5,6 +5,7 @@ import type { DependencyContainer } from 'tsyringe';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
+import { declaredPermissions, Identity } from '../identity/index.js';
 import { RouteTable } from '../http/route-table.js';
 import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
 import { PluginInstance } from '../plugins/instance.js';
@@ -34,6 +35,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.STORAGE,
     (c) => new StorageService(resolve(c, T.DATABASE), config.storage, resolve(c, T.LOGGER)),
   );
+  registerLazy(container, T.IDENTITY, createIdentity);
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
   registerLazy(
@@ -66,6 +68,17 @@ function createDatabase(c: DependencyContainer, dataDir: string): Database {
       log.fatal({ err: error }, 'the database is gone');
       process.kill(process.pid, 'SIGTERM');
     },
+  });
+}
+
+function createIdentity(c: DependencyContainer): Identity {
+  return new Identity({
+    database: resolve(c, T.DATABASE),
+    config: resolve(c, T.CONFIG).auth,
+    master: resolve(c, T.MASTER_KEY),
+    root: resolve(c, T.ROOT_KEY),
+    declared: () => declaredPermissions(resolve(c, T.PLUGIN_MANAGER).manifests()),
+    log: resolve(c, T.LOGGER),
   });
 }
 

@@ -200,6 +200,11 @@ export class PluginManager implements PluginHost {
     return toInfo(record);
   }
 
+  /** Of everything that is installed. */
+  manifests(): PluginManifest[] {
+    return [...this.#records.values()].map(manifestOf);
+  }
+
   /** Plugin id → source folder. */
   folders(): Map<string, string> {
     return new Map([...this.#records].map(([id, { folder }]) => [id, folder.dir]));

@@ -33,12 +33,15 @@ export class Connection {
   readonly #calls = new Map<MessageId, AbortController>();
   #budget: number;
   #budgetSince = Date.now();
+  /** Who it is now. */
+  principal: Principal;
 
   constructor(
     private readonly socket: WebSocket,
     private readonly deps: ConnectionDeps,
   ) {
     this.#budget = deps.limits.messagesPerSecond;
+    this.principal = deps.principal;
     socket.on('message', (data, binary) => this.#onMessage(data.toString(), binary));
     socket.on('close', () => this.#release());
     socket.on('error', () => this.#release());
@@ -90,7 +93,7 @@ export class Connection {
   }
 
   #subscribe(topic: string): void {
-    authorize(this.deps.principal, 'events.read');
+    authorize(this.principal, 'events.read');
     if (this.#subscriptions.has(topic)) return;
     const { maxSubscriptions } = this.deps.limits;
     if (this.#subscriptions.size >= maxSubscriptions)
@@ -121,7 +124,7 @@ export class Connection {
     const controller = new AbortController();
     this.#calls.set(id, controller);
     try {
-      const principal = authorize(this.deps.principal, 'plugins.call');
+      const principal = authorize(this.principal, 'plugins.call');
       const { signal } = controller;
       const result = await this.#ask({ channel, data, principal, traceparent: newTraceparent(), signal });
       if (isStream(result)) await this.#sendStream(id, result, signal);

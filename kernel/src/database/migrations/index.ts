@@ -1,6 +1,7 @@
 import type { Migration } from '@mikro-orm/migrations';
 import { PluginStates } from './0001-plugin-states.js';
 import { Storage } from './0002-storage.js';
+import { Identity } from './0003-identity.js';
 
 export interface NamedMigration {
   /** Never changes: it is how the database knows what it has. */
@@ -12,4 +13,5 @@ export interface NamedMigration {
 export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0001-plugin-states', migration: PluginStates },
   { name: '0002-storage', migration: Storage },
+  { name: '0003-identity', migration: Identity },
 ];
