@@ -40,11 +40,12 @@ const Access = Type.Record(
   Type.Object(
     {
       title: Type.String({ minLength: 1, maxLength: 200, description: 'What it allows, for people.' }),
-      roles: Type.Array(Type.Union(['operator', 'developer', 'user', 'viewer'].map((role) => Type.Literal(role))), {
-        default: [],
-        maxItems: 10,
-        description: 'Built-in roles that have it; `admin` has all.',
-      }),
+      roles: Type.Optional(
+        Type.Array(Type.Union(['operator', 'developer', 'user', 'viewer'].map((role) => Type.Literal(role))), {
+          maxItems: 10,
+          description: 'Built-in roles that have it; `admin` has all.',
+        }),
+      ),
     },
     closed,
   ),

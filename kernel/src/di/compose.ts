@@ -72,7 +72,7 @@ function createDatabase(c: DependencyContainer, dataDir: string): Database {
 }
 
 function createIdentity(c: DependencyContainer): Identity {
-  return new Identity({
+  const identity: Identity = new Identity({
     database: resolve(c, T.DATABASE),
     config: resolve(c, T.CONFIG).auth,
     master: resolve(c, T.MASTER_KEY),
@@ -80,6 +80,9 @@ function createIdentity(c: DependencyContainer): Identity {
     declared: () => declaredPermissions(resolve(c, T.PLUGIN_MANAGER).manifests()),
     log: resolve(c, T.LOGGER),
   });
+  // What roles amount to depends on what plugins declare.
+  resolve(c, T.EVENT_BUS).subscribe('plugin.state.changed', () => identity.changes.forgetAll());
+  return identity;
 }
 
 function createEventBus(c: DependencyContainer): EventBus {

@@ -195,6 +195,7 @@ function pluginOperation(route: CompiledRoute, names: Names): Operation {
         default: PROBLEM,
       },
       'x-atoll-plugin': route.plugin,
+      'x-atoll-permission': route.permission ?? 'plugins.call',
     },
   };
 }

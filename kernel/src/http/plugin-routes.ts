@@ -23,13 +23,19 @@ export function pluginRoutes(deps: PluginRoutesDeps): Middleware {
     const found = await findRoute(ctx, deps);
     if (!found) return next();
     ctx.state.route = found.route.path;
-    const principal = authorize(principalOf(ctx), 'plugins.call');
+    const principal = authorizeCall(ctx, found.route);
     const raw = await bodyOf(ctx, found.route, deps.maxBodyBytes);
     const match = needsNewLook(found.route) ? await findLive(ctx, deps, found) : found;
     if (!match) return next();
+    if (match !== found) authorizeCall(ctx, match.route);
     // From the look to the call nothing else may run, or a swap could come in between.
     await sendReply(ctx, await match.route.call(toCall(ctx, match, principal, raw)));
   };
+}
+
+function authorizeCall(ctx: HttpContext, { permission }: CompiledRoute): Principal {
+  const principal = authorize(principalOf(ctx), 'plugins.call');
+  return permission === undefined ? principal : authorize(principal, permission);
 }
 
 const needsNewLook = ({ version }: CompiledRoute) => version !== undefined && (!version.live || version.paused);

@@ -71,6 +71,11 @@ export class IdentityChanges {
     return result;
   }
 
+  /** Something else changed that permissions depend on, on this node. */
+  forgetAll(): void {
+    this.#tell('everything');
+  }
+
   #tell(subject: Subject): void {
     for (const listener of this.#listeners) listener(subject);
   }

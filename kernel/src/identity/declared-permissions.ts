@@ -10,11 +10,16 @@ export interface DeclaredPermission {
 
 interface Declaring {
   id: string;
-  access: Readonly<Record<string, { title: string; roles: readonly string[] }>>;
+  access: Readonly<Record<string, { title: string; roles?: readonly string[] }>>;
 }
 
 export function declaredPermissions(manifests: readonly Declaring[]): DeclaredPermission[] {
   return manifests.flatMap(({ id, access }) =>
-    Object.entries(access).map(([name, { title, roles }]) => ({ plugin: id, name: `${id}/${name}`, title, roles })),
+    Object.entries(access).map(([name, { title, roles = [] }]) => ({
+      plugin: id,
+      name: `${id}/${name}`,
+      title,
+      roles,
+    })),
   );
 }

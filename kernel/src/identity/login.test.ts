@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MasterKey } from '../auth/index.js';
 import { PASSWORD, ROOT_KEY, TestKernel } from './testing.js';
 
 const MASTER = 'master-key-of-these-tests-0123456789';
@@ -107,10 +108,7 @@ describe('access tokens', () => {
     const [header, payload, signature] = accessToken.split('.') as [string, string, string];
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
     const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
-    const key = test.identity.credentials;
-    expect(key).toBeDefined();
     const own = async (change: object, typ = 'at+jwt') => {
-      const { MasterKey } = await import('../auth/index.js');
       return new SignJWT({ ...claims, ...change })
         .setProtectedHeader({ alg: 'HS256', typ })
         .sign(new MasterKey(MASTER).derive('access tokens'));

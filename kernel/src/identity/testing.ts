@@ -60,6 +60,7 @@ export class TestKernel {
       },
     });
     const report = await kernel.start();
+    for (const { error } of report.problems) throw error;
     return new TestKernel(kernel, report.url, async () => {
       await rm(dataDir, { recursive: true, force: true });
       await server?.drop();

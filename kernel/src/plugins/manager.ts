@@ -7,6 +7,7 @@ import {
   planStart,
   readPluginFolder,
 } from '@atoll/registry';
+import { authorize } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import { maskBySchema } from '../config/index.js';
 import type { EventBus } from '../events/index.js';
@@ -271,6 +272,7 @@ export class PluginManager implements PluginHost {
     while (record?.instance?.paused) await record.instance.resumed();
     const found = record?.instance?.channels.get(channel);
     if (!record?.instance || !found) throw new AtollError('NOT_FOUND', `There is no channel "${channel}".`);
+    if (found.permission) authorize(principal, found.permission);
     if (found.input && !found.input.check(data)) {
       throw new AtollError('VALIDATION_FAILED', `The data for "${channel}" does not match its schema.`, {
         errors: found.input.errors(data),

@@ -1,6 +1,6 @@
-import { AtollError, type CloudEvent, type Principal } from '@atoll/plugin-sdk/contract';
+import { AtollError, allows, type CloudEvent, type Principal } from '@atoll/plugin-sdk/contract';
 import type { WebSocket } from 'ws';
-import { authorize } from '../auth/index.js';
+import { authorize, HOME } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import { problemOf } from '../http/index.js';
 import type { ChannelCall, PluginHost } from '../plugins/types.js';
@@ -105,6 +105,9 @@ export class Connection {
   }
 
   #onEvent(topic: string, event: CloudEvent): void {
+    // What the installation tells is for those who run it.
+    if ((event.organisation ?? HOME) !== (this.principal.organisation ?? HOME)) return;
+    if (!allows(this.principal, 'events.read')) return;
     // A client that does not read its events must not make the server keep them.
     if (this.socket.bufferedAmount <= this.deps.limits.maxBufferedBytes)
       return this.#send({ type: 'event', topic, event });
