@@ -46,6 +46,36 @@ export const AuthSection = Type.Object(
         description: 'The root API key (env ATOLL_ADMIN_KEY); generated when absent.',
       }),
     ),
+    masterKey: Type.Optional(
+      Type.String({
+        minLength: 32,
+        secret: true,
+        description:
+          'Signs access tokens and encrypts what is secret in the database (env ATOLL_MASTER_KEY); generated when absent. The same on all nodes.',
+      }),
+    ),
+    accessTokenSeconds: Type.Integer({
+      minimum: 10,
+      maximum: 86_400,
+      default: 900,
+      description: 'How long an access token is valid.',
+    }),
+    sessionSeconds: Type.Integer({
+      minimum: 60,
+      default: 2_592_000,
+      description: 'How long a login can be kept alive by refreshing it.',
+    }),
+    minPasswordLength: Type.Integer({ minimum: 8, maximum: 100, default: 10, description: 'Of new passwords.' }),
+    loginAttempts: Type.Integer({
+      minimum: 1,
+      default: 5,
+      description: 'Failed logins to one account from one address before it has to wait; the wait doubles each time.',
+    }),
+    loginAttemptsPerAddress: Type.Integer({
+      minimum: 1,
+      default: 50,
+      description: 'Failed logins to any accounts from one address before it has to wait.',
+    }),
   },
   closed,
 );

@@ -1,0 +1,17 @@
+import type { KernelRoute } from '../http/kernel-route.js';
+import type { Identity } from '../identity/index.js';
+import { apiKeyApi } from './api-keys.js';
+import { authApi } from './auth.js';
+import { organisationApi, roleApi } from './organisations.js';
+import { userApi } from './users.js';
+
+/** All routes about who there is and what they may do. */
+export function identityApi(identity: Identity): KernelRoute[] {
+  return [
+    ...authApi(identity),
+    ...userApi(identity),
+    ...apiKeyApi(identity),
+    ...organisationApi(identity),
+    ...roleApi(identity),
+  ];
+}
