@@ -127,7 +127,7 @@ export class Kernel {
       metrics: resolve(this.container, T.METRICS),
       kernelRoutes: [
         ...pluginApi(host),
-        ...identityApi(resolve(this.container, T.IDENTITY)),
+        ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],
