@@ -14,8 +14,10 @@ export default defineConfig({
     // isolated-vm needs it, and two cores are no reason for more workers.
     execArgv: ['--no-node-snapshot'],
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Patient with a busy machine: what is waited for comes at once elsewhere.
+    expect: { poll: { timeout: 15_000 } },
     typecheck: { enabled: false },
   },
 });

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import { PackageStore } from '@atoll/registry';
 import type { DependencyContainer } from 'tsyringe';
 import { loadMasterKey, loadRootKey, type RootKey, RootKeyAuthenticator } from './auth/index.js';
 import type { Config } from './config/index.js';
@@ -13,6 +14,7 @@ import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
 import { databaseApi } from './api/database.js';
 import { pluginDataApi } from './api/plugin-data.js';
+import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
@@ -63,6 +65,7 @@ export class Kernel {
     const opened = step('database', () => resolve(this.container, T.DATABASE).open());
     opened.catch(() => {});
     const rootKey = await step('keys', () => this.#loadKeys());
+    await step('registry', () => this.#openRegistry());
     const url = await step('http', () => this.#listen());
     await opened;
     await resolve(this.container, T.IDENTITY).start();
@@ -85,6 +88,17 @@ export class Kernel {
     await resolve(this.container, T.PLUGIN_FETCH).close();
     if (this.container.isRegistered(T.MASTER_KEY)) await resolve(this.container, T.IDENTITY).close();
     await resolve(this.container, T.DATABASE).close();
+    resolve(this.container, T.PACKAGE_STORE).close();
+  }
+
+  async #openRegistry(): Promise<void> {
+    const { server, marketplace } = this.options.config;
+    const folder = path.resolve(server.dataDir, 'registry');
+    const store = await PackageStore.open({ folder, signatures: marketplace.signatures });
+    const log = resolve(this.container, T.LOGGER);
+    for (const problem of [...store.report.damagedCopies, ...store.report.problems])
+      log.warn({ problem }, 'the registry was damaged');
+    register(this.container, T.PACKAGE_STORE, store);
   }
 
   async #loadKeys(): Promise<RootKey> {
@@ -103,12 +117,13 @@ export class Kernel {
       .catch((error) => log.warn({ err: error }, 'interrupted uploads could not be removed'));
   }
 
-  #install(): Promise<InstallProblem[]> {
-    return installPlugins(
-      resolve(this.container, T.PLUGIN_MANAGER),
-      this.options.pluginsDir,
-      this.options.config.plugins.path,
-    );
+  async #install(): Promise<InstallProblem[]> {
+    return installPlugins({
+      manager: resolve(this.container, T.PLUGIN_MANAGER),
+      firstParty: this.options.pluginsDir,
+      thirdParty: this.options.config.plugins.path,
+      fromRegistry: await resolve(this.container, T.INSTALLER).restore(),
+    });
   }
 
   async #listen(): Promise<string> {
@@ -127,6 +142,11 @@ export class Kernel {
       metrics: resolve(this.container, T.METRICS),
       kernelRoutes: [
         ...pluginApi(host),
+        ...marketplaceApi({
+          host,
+          store: resolve(this.container, T.PACKAGE_STORE),
+          installer: () => resolve(this.container, T.INSTALLER),
+        }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AtollError, ERRORS } from '@atoll/plugin-sdk/contract';
 import { renderBootTree } from './boot-tree.js';
+import { collectGarbage } from './collect-garbage.js';
 import { loadConfig } from './config/index.js';
 import { startDevReload } from './dev-reload.js';
 import { Kernel } from './kernel.js';
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
   process.on('SIGHUP', stop);
   try {
     const report = await kernel.start();
+    collectGarbage();
     process.stdout.write(renderBootTree(report, Math.round(performance.now() - began)));
     if (process.env.ATOLL_DEV === '1') stopDev = await startDevReload(kernel.container);
   } catch (error) {

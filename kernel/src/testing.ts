@@ -30,6 +30,8 @@ export interface PluginUnderTestOptions {
   secrets?: string[];
   /** Start of a manual clock, epoch ms. */
   now?: number;
+  /** On the disk, as in production, instead of in memory; or on this server. */
+  database?: { onDisk: true } | { url: string };
 }
 
 const KEY = 'plugin-under-test-root-key';
@@ -49,10 +51,12 @@ export class PluginUnderTest {
   static async start(dir: string, options: PluginUnderTestOptions = {}): Promise<PluginUnderTest> {
     const { manifest } = await readPluginFolder(dir);
     const dataDir = await mkdtemp(path.join(tmpdir(), 'atoll-test-'));
-    const server = TEST_SERVER && (await createTestDatabase(TEST_SERVER));
+    const { database } = options;
+    const named = database ? ('url' in database ? database.url : undefined) : TEST_SERVER;
+    const server = named === undefined ? undefined : await createTestDatabase(named);
     const cleanUp = async () => {
       await rm(dataDir, { recursive: true, force: true });
-      await (server || undefined)?.drop();
+      await server?.drop();
     };
     const config = testConfig(dir, dataDir, manifest.id, options);
     if (server) config.database.url = server.url;
@@ -101,6 +105,11 @@ export class PluginUnderTest {
     await instance?.call({ meta: { m: 'clock', advance: ms }, timeoutMs: 10_000, traceparent: newTraceparent() });
   }
 
+  /** The database behind it. */
+  get database(): Database {
+    return resolve(this.kernel.container, T.DATABASE);
+  }
+
   logs(): PluginLogLine[] {
     return resolve(this.kernel.container, T.PLUGIN_MANAGER).logs(this.id, { limit: 1000 });
   }
@@ -127,16 +136,14 @@ function testConfig(dir: string, dataDir: string, id: string, { config }: Plugin
   };
 }
 
-function fakeCapabilities(
-  container: Kernel['container'],
-  { fetch: fake, services, secrets = [] }: PluginUnderTestOptions,
-): void {
+function fakeCapabilities(container: Kernel['container'], options: PluginUnderTestOptions): void {
+  const { fetch: fake, services, secrets = [] } = options;
   const source: SecretSource = { get: (name) => (secrets.includes(name) ? { value: 'faked', hosts: [] } : undefined) };
   register(container, T.SECRETS, source);
   const { database: config } = resolve(container, T.CONFIG);
   const [log, metrics] = [resolve(container, T.LOGGER), resolve(container, T.METRICS)];
   // In memory unless a server is named: nothing of a test outlives it.
-  register(container, T.DATABASE, { useFactory: () => new Database({ config, log, metrics }) });
+  if (!options.database) register(container, T.DATABASE, { useFactory: () => new Database({ config, log, metrics }) });
   register(container, T.STATE_STORE, new MemoryStateStore());
   if (services) register(container, T.SERVICE_REGISTRY, new FakedServices(services));
   if (fake) register(container, T.PLUGIN_FETCH, new FakedFetch(resolve(container, T.CONFIG).net, source, fake));

@@ -100,6 +100,22 @@ describe('a bundle', () => {
     expect(run(code).which).toBe('worker');
   });
 
+  it('goes by the compiler options of the plugin, not by those around it', async () => {
+    const tsx = {
+      'src/index.tsx': 'const make = (name: string) => name; export const made = <b />;',
+      'package.json': JSON.stringify({
+        name: 'sample',
+        version: '1.0.0',
+        atoll: { id: 'sample', entry: 'src/index.tsx' },
+      }),
+    };
+    await write({ 'tsconfig.json': '{"compilerOptions":{"jsxFactory":"absent"}}' }, root);
+    await write({ ...tsx, 'tsconfig.json': '{"compilerOptions":{"jsx":"react","jsxFactory":"make"}}' });
+    expect(run((await bundlePlugin(await readPluginFolder(dir))).code).made).toBe('b');
+    await rm(path.join(dir, 'tsconfig.json'));
+    expect((await bundlePlugin(await readPluginFolder(dir))).code).not.toContain('absent');
+  });
+
   it('names all files to watch', async () => {
     const { inputs } = await bundlePlugin(
       await pluginOf({ 'src/index.ts': 'export * from "./b.js";', 'src/b.ts': 'export const b = 1;' }),

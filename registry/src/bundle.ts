@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
@@ -46,10 +47,18 @@ export async function bundlePlugin(folder: PluginFolder, { cacheDir }: BundleOpt
   const cached = await cache?.read();
   if (cached) return cached;
   const began = Date.now();
-  const bundle = await makeBundle(folder);
+  const bundle = await withBundler(() => makeBundle(folder));
   await cache?.write(bundle, began);
   return bundle;
 }
+
+/** The plugin's own compiler options, not those of whatever folder it lies in: it is built the same everywhere. */
+function compilerOptionsOf(dir: string): Pick<BuildOptions, 'tsconfig' | 'tsconfigRaw'> {
+  const [tsconfig] = ownTsconfig(dir);
+  return tsconfig === undefined ? { tsconfigRaw: {} } : { tsconfig };
+}
+
+const ownTsconfig = (dir: string): string[] => [path.join(dir, 'tsconfig.json')].filter((file) => existsSync(file));
 
 function optionsFor(dir: string, entry: string) {
   return {
@@ -74,6 +83,7 @@ function optionsFor(dir: string, entry: string) {
     keepNames: true,
     charset: 'utf8',
     define: { 'process.env.NODE_ENV': '"production"' },
+    ...compilerOptionsOf(dir),
     plugins: [ownPackages, nodeBuiltins, noUrls, boundary(dir), slimType],
     logLevel: 'silent',
     logLimit: MAX_TOLD,
@@ -83,7 +93,7 @@ function optionsFor(dir: string, entry: string) {
 async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle> {
   const root = await realpath(dir);
   try {
-    const { outputFiles, metafile } = await withBundler(() => build(optionsFor(root, manifest.entry)));
+    const { outputFiles, metafile } = await build(optionsFor(root, manifest.entry));
     const file = (name: string) => outputFiles.find((output) => path.basename(output.path) === name)!.text;
     const names = Object.keys(metafile.inputs);
     const map = publicMap(root, file('plugin.js.map'));
@@ -96,7 +106,7 @@ async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle
       ...script,
       hash: sha256(script.code),
       bytes,
-      inputs: [...filesOf(names), path.join(dir, 'package.json')],
+      inputs: [...filesOf(names), path.join(dir, 'package.json'), ...ownTsconfig(dir)],
       contents: filesOf(contributing(metafile)),
     };
   } catch (error) {

@@ -2,8 +2,10 @@ import { availableParallelism, cpus } from 'node:os';
 import { benchHttp } from './http.js';
 import { benchMemory } from './memory.js';
 import { renderTable, type Row } from './report.js';
-import { benchStart } from './start.js';
+import { benchBoot, benchStart } from './start.js';
+import { benchStorage } from './storage.js';
 import { benchStreaming } from './streaming.js';
+import { benchSwap } from './swap.js';
 
 /* `npm run bench`: medians and their ratios to baselines of the same run, as a Markdown table on stdout. `npm run bench http` runs one part. */
 
@@ -11,7 +13,10 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   http: benchHttp,
   streaming: benchStreaming,
   start: benchStart,
+  swap: benchSwap,
+  boot: benchBoot,
   memory: benchMemory,
+  storage: benchStorage,
 };
 
 async function main(wanted: readonly string[]): Promise<void> {

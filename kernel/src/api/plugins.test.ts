@@ -98,7 +98,7 @@ it('enables, disables and reloads, with or without a body', async () => {
   await send('/c/disable', { cascade: true });
   expect(asked).toEqual([
     ['enable', 'a'],
-    ['reload', 'a'],
+    ['reload', 'a', { discardState: false }],
     ['disable', 'a', { cascade: false }],
     ['disable', 'c', { cascade: true }],
   ]);

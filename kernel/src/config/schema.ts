@@ -334,6 +334,17 @@ export const PluginsSection = Type.Object(
   closed,
 );
 
+export const MarketplaceSection = Type.Object(
+  {
+    signatures: Type.Union([Type.Literal('first-use'), Type.Literal('required')], {
+      default: 'first-use',
+      description:
+        'What packages of others need: `first-use` takes unsigned ones and trusts a key when it first sees it, `required` takes only what a trusted key has signed.',
+    }),
+  },
+  closed,
+);
+
 export const SecretsSection = Type.Record(
   Type.String(),
   Type.Object({ value: Type.String({ secret: true }), hosts: Type.Array(Type.String()) }, closed),
@@ -367,6 +378,7 @@ export const ConfigSchema = Type.Object(
     net: NetSection,
     log: LogSection,
     plugins: PluginsSection,
+    marketplace: MarketplaceSection,
     secrets: SecretsSection,
     events: EventsSection,
   },

@@ -10,6 +10,7 @@ import { EmbeddedServer } from './embedded/server.js';
 import type { EntityManager } from './entity-manager.js';
 import { isUnavailable, toDatabaseError } from './errors.js';
 import { withoutLiterals } from './literals.js';
+import { tendEmbedded } from './maintenance.js';
 import { Migrations } from './migrate.js';
 import type { NamedMigration } from './migrations/index.js';
 import { assertOutsideTransaction, currentScope, runInScope, type TransactionScope } from './transaction-scope.js';
@@ -50,6 +51,7 @@ export class Database {
   #reachable = false;
   #closed = false;
   #ping: NodeJS.Timeout | undefined;
+  #stopTending = () => {};
   readonly #clients = new Set<pg.PoolClient>();
   readonly #countQuery: (labels: Record<'outcome', string>) => void;
   readonly #observeQuery: (seconds: number) => void;
@@ -156,6 +158,7 @@ export class Database {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#ping);
+    this.#stopTending();
     await this.#opening?.catch(() => {});
     this.#reachable = false;
     await this.#orm?.close(true);
@@ -170,6 +173,7 @@ export class Database {
       this.#reachable = true;
       if (this.options.migrate !== false) await this.#migrate(this.#orm);
       this.#watch();
+      if (this.engine === 'embedded') this.#stopTending = tendEmbedded(this, this.options.log);
     } catch (error) {
       this.#closed = true;
       await this.#orm?.close(true).catch(() => {});

@@ -7,6 +7,8 @@ import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
 import { declaredPermissions, Identity } from '../identity/index.js';
 import { RouteTable } from '../http/route-table.js';
+import { InstallationStore } from '../marketplace/installation-store.js';
+import { Installer } from '../marketplace/installer.js';
 import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
@@ -53,6 +55,16 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.SYSCALLS, createSyscalls);
   registerLazy(container, T.SUPERVISOR, createSupervisor);
   registerLazy(container, T.PLUGIN_MANAGER, (c) => createManager(c, path.join(dataDir, 'cache/bundles'), fakes));
+  registerLazy(
+    container,
+    T.INSTALLER,
+    (c) =>
+      new Installer({
+        store: resolve(c, T.PACKAGE_STORE),
+        installations: new InstallationStore(resolve(c, T.DATABASE)),
+        manager: resolve(c, T.PLUGIN_MANAGER),
+      }),
+  );
   return container;
 }
 

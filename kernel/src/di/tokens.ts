@@ -1,3 +1,4 @@
+import type { PackageStore } from '@atoll/registry';
 import type { InjectionToken } from 'tsyringe';
 import type { MasterKey, RootKeyAuthenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
@@ -5,6 +6,7 @@ import type { Database } from '../database/index.js';
 import type { EventBus } from '../events/index.js';
 import type { Identity } from '../identity/index.js';
 import type { RouteTable } from '../http/route-table.js';
+import type { Installer } from '../marketplace/installer.js';
 import type { PluginFetch, SecretSource } from '../net/index.js';
 import type { PluginInstance } from '../plugins/instance.js';
 import type { PluginManager } from '../plugins/manager.js';
@@ -41,3 +43,5 @@ export const SYSCALLS = token<SyscallTable<PluginInstance>>('syscalls');
 export const SUPERVISOR = token<Supervisor>('supervisor');
 export const STATE_STORE = token<DesiredStateStore>('desired states');
 export const PLUGIN_MANAGER = token<PluginManager>('plugin manager');
+export const PACKAGE_STORE = token<PackageStore>('package store');
+export const INSTALLER = token<Installer>('installer');

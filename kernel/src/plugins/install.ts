@@ -9,14 +9,24 @@ export interface InstallProblem {
   error: AtollError;
 }
 
-/** Finds the plugins of the installation and of the operator's folders, and installs them. What is wrong is told, not thrown. */
-export async function installPlugins(
-  manager: PluginManager,
-  firstParty: string | undefined,
-  thirdParty: readonly string[],
-): Promise<InstallProblem[]> {
-  const problems: InstallProblem[] = [];
+export interface PluginOrigins {
+  manager: PluginManager;
+  firstParty: string | undefined;
+  thirdParty: readonly string[];
+  /** Installed versions of the registry; they take the place of the folders with the same id. */
+  fromRegistry: { folders: PluginFolder[]; problems: InstallProblem[] };
+}
+
+/** Finds the plugins of the installation, of the operator's folders and of the registry. What is wrong is told, not thrown. */
+export async function installPlugins({
+  manager,
+  firstParty,
+  thirdParty,
+  fromRegistry,
+}: PluginOrigins): Promise<InstallProblem[]> {
+  const problems: InstallProblem[] = [...fromRegistry.problems];
   const folders: { folder: PluginFolder; origin: 'first-party' | 'third-party' }[] = [];
+  const replaced = new Set(fromRegistry.folders.map(({ manifest }) => manifest.id));
   const roots = [
     ...(firstParty ? [{ root: firstParty, origin: 'first-party' as const }] : []),
     ...thirdParty.map((root) => ({ root, origin: 'third-party' as const })),
@@ -34,6 +44,7 @@ export async function installPlugins(
       });
     }
     for (const folder of scan.folders) {
+      if (replaced.has(folder.manifest.id)) continue;
       if (semver.satisfies(KERNEL_VERSION, folder.manifest.engine)) folders.push({ folder, origin });
       else
         problems.push({
@@ -45,5 +56,6 @@ export async function installPlugins(
         });
     }
   }
-  return [...problems, ...(await manager.install(folders))];
+  const packages = fromRegistry.folders.map((folder) => ({ folder, origin: 'third-party' as const }));
+  return [...problems, ...(await manager.install([...folders, ...packages]))];
 }

@@ -21,6 +21,8 @@ export interface CollectionLimits {
 
 /** What a page holds at most, in bytes of JSON: the rest is on the next one. */
 const PAGE_BYTES = 4_194_304;
+/** What one query may bring into memory. */
+const MAX_FETCH_BYTES = 67_108_864;
 const DEFAULT_LIMIT = 50;
 /** How often an update without a version is tried again when others change the same document. */
 const UPDATE_TRIES = 10;
@@ -119,15 +121,17 @@ export class Collection {
     const order = Order.of(orderBy, where, this.schema);
     const conditions = [`org = ${sql.value(org)}`, filterSql(where, { sql, hashed: this.table.hashed })];
     if (cursor !== undefined) conditions.push(order.after(cursor, sql));
-    const text = `with page as (
-        select id, version, doc, size, ${order.keys} as keys, row_number() over (order by ${order.sql}) as at
-        from ${this.table.name} where ${conditions.join(' and ')} order by ${order.sql} limit ${limit + 1}
-      ), counted as (select *, sum(size) over (order by at) as total, count(*) over () as found from page)
-      select id, version, size, doc::text as doc, keys, at < found as more from counted
-      where at <= ${limit} and (total <= ${PAGE_BYTES} or at = 1) order by at`;
-    const rows = await this.database.query<Row & { keys: string[]; more: boolean }>(text, sql.parameters);
-    const last = rows.at(-1);
-    return { rows, ...(last?.more && { nextCursor: order.cursor(last.keys) }) };
+    const columns = `id, version, size, doc, ${order.keys} as keys`;
+    const found = `${this.table.name} where ${conditions.join(' and ')} order by ${order.sql} limit ${limit + 1}`;
+    // What could be too much for the memory is cut off in the database.
+    const text =
+      limit * this.limits.maxDocumentBytes <= MAX_FETCH_BYTES
+        ? `select id, version, size, doc::text as doc, ${order.keys} as keys from ${found}`
+        : `select id, version, size, doc::text as doc, keys from (
+             select ${columns}, sum(size) over (order by ${order.sql}) - size as before from (select * from ${found}) as page) as counted
+           where before <= ${PAGE_BYTES} order by ${order.sql}`;
+    const rows = await this.database.query<Row & { keys: string[] | null }>(text, sql.parameters);
+    return toPage(rows, limit, order);
   }
 
   async count(org: string, where: unknown): Promise<number> {
@@ -247,6 +251,22 @@ export class Collection {
       return new AtollError('VALIDATION_FAILED', 'The document has a value that cannot be stored.');
     return error;
   }
+}
+
+/** The rows that fit into a page, at least one; and a cursor when there are more. */
+function toPage(
+  rows: (Row & { keys: string[] | null })[],
+  limit: number,
+  order: Order,
+): { rows: Row[]; nextCursor?: string } {
+  let bytes = 0;
+  const fits = rows.findIndex((row, at) => {
+    bytes += row.size;
+    return at > 0 && bytes > PAGE_BYTES;
+  });
+  const page = rows.slice(0, Math.min(limit, fits < 0 ? rows.length : fits));
+  const last = page.at(-1);
+  return { rows: page, ...(last && page.length < rows.length && { nextCursor: order.cursor(last.keys, last.id) }) };
 }
 
 /** Top-level fields to set, and to remove. */

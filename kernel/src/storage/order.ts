@@ -45,13 +45,15 @@ export class Order {
     return this.terms.map(({ expression, direction }) => `${expression} ${direction}`).join(', ');
   }
 
-  /** The keys of a document, as one array of texts. */
+  /** The keys of a document, as one array of texts; the id alone needs none. */
   get keys(): string {
+    if (this.terms.length === 1 && this.terms[0]!.expression === 'id') return 'null::text[]';
     return `array[${this.terms.map(({ expression, type }) => (type === 'number' ? `(${expression})::text` : expression)).join(', ')}]`;
   }
 
-  cursor(keys: readonly string[]): string {
-    return Buffer.from(JSON.stringify([this.fingerprint, ...keys])).toString('base64url');
+  /** Of the page that ends with this document. */
+  cursor(keys: readonly string[] | null, id: string): string {
+    return Buffer.from(JSON.stringify([this.fingerprint, ...(keys ?? [id])])).toString('base64url');
   }
 
   /** The condition of being behind the document that a cursor names. */

@@ -54,6 +54,13 @@ describe('the store, without a server', () => {
     expect((await atoll('registry', 'check')).stdout).toBe('Every package is whole.\n');
   });
 
+  it('is shared by commands that run at the same time', async () => {
+    const ids = ['one', 'two', 'three', 'four'];
+    expect((await Promise.all(ids.map((id) => publish(id)))).map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+    const { items } = await atollJson<{ items: { id: string }[] }>('registry', 'search');
+    expect(items.map(({ id }) => id)).toEqual([...ids].sort());
+  });
+
   it('explains what it refuses', async () => {
     await publish('greeter', '2.0.0');
     expect(errorOf(await publish('greeter', '1.0.0'))).toMatchObject({

@@ -146,6 +146,11 @@ export const ERRORS = {
     title: 'The id belongs to another publisher',
     hint: 'Choose another id; or, if the publisher has a new key, `atoll keys trust <key> --publisher <name>`.',
   },
+  CONSENT_NEEDED: {
+    status: 409,
+    title: 'More permissions are asked for',
+    hint: 'Look at `plan`, and send it again with `"consent": true` if you agree.',
+  },
   VERSION_EXISTS: {
     status: 409,
     title: 'The version is published already, with other content',

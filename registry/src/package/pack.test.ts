@@ -78,6 +78,7 @@ describe('a package', () => {
   it('has the same bytes wherever and whenever it is packed', async () => {
     const key = newKey();
     const folder = await withDependencies();
+    await writeFile(path.join(root, 'tsconfig.json'), '{"compilerOptions":{"strict":true,"jsx":"react"}}');
     const first = await packPlugin(folder, { key });
     const elsewhere = path.join(root, 'some/where/much/deeper');
     await mkdir(path.join(elsewhere, 'x/y'), { recursive: true });

@@ -1,8 +1,8 @@
 import { AtollError, type ErrorCode } from '@atoll/plugin-sdk/contract';
 import semver from 'semver';
 import { nearest } from '../manifest-problems.js';
-import { nameOf } from './candidate.js';
-import { chainText, needText, type Requirement } from './requirement.js';
+import { type Candidate, nameOf } from './candidate.js';
+import { chainText, needText, type Requirement, rootText } from './requirement.js';
 import type { Attempt, Conflict } from './solver.js';
 
 /** A conflict as plain data, for clients. */
@@ -15,6 +15,8 @@ export interface ExplainedConflict {
 
 const MAX_TOLD = 8;
 const MAX_DEPTH = 5;
+/** Parentheses in parentheses help nobody. */
+const MAX_NESTED = 3;
 
 /** The error for a conflict: the whole chain, what was considered, and what could help. `known` are all ids there are. */
 export function toResolutionError(conflict: Conflict, known: readonly string[]): AtollError {
@@ -45,39 +47,30 @@ function codeOf(conflict: Conflict): ErrorCode {
 }
 
 function headline(conflict: Conflict): string {
-  const { requirement, attempts } = conflict;
-  const chain = chainText(requirement).join(' → ');
-  if (attempts.length === 0) return `${chain}, which no source has.`;
-  const told = relevant(conflict);
-  const reasons = told.slice(0, MAX_TOLD).map((attempt) => `${nameOf(attempt.candidate)} ${reasonText(attempt)}`);
-  const more = told.length > MAX_TOLD ? `; and ${told.length - MAX_TOLD} more` : '';
-  return `${chain}, but ${reasons.join('; ')}${more}.`;
+  const chain = chainText(conflict.requirement).join(' → ');
+  if (conflict.attempts.length === 0) return `${chain}, which no source has.`;
+  return `${chain}, but ${attemptsText(conflict, MAX_TOLD, 0)}.`;
+}
+
+function attemptsText(conflict: Conflict, most: number, depth: number): string {
+  const all = relevant(conflict);
+  const told = all.slice(0, most).map((attempt) => `${nameOf(attempt.candidate)} ${reasonText(attempt, depth)}`);
+  return all.length > most ? `${told.join('; ')}; and ${all.length - most} more` : told.join('; ');
 }
 
 /** In words that go on after the candidate's name. */
-function reasonText({ reason }: Attempt): string {
-  return reason.kind === 'needs' ? innerText(reason.conflict, 0) : reason.text;
+function reasonText({ candidate, reason }: Attempt, depth: number): string {
+  if (reason.kind !== 'needs') return reason.text;
+  const { conflict } = reason;
+  const subject = subjectOf(conflict.requirement, candidate);
+  if (conflict.attempts.length === 0) return `${subject}, which no source has`;
+  return depth < MAX_NESTED ? `${subject} (${attemptsText(conflict, 3, depth + 1)})` : subject;
 }
 
-function innerText({ requirement, attempts }: Conflict, depth: number): string {
-  const need =
-    requirement.kind === 'root'
-      ? `leaves no version of "${requirement.id}" (${requirement.why})`
-      : needText(requirement);
-  const who = requirement.kind === 'root' || depth === 0 ? '' : `${nameOf(requirement.by)} `;
-  if (attempts.length === 0) return `${who}${need}, which no source has`;
-  const told = relevant({ requirement, attempts }).slice(0, 3);
-  const reasons = told.map((attempt) => {
-    const { candidate, reason } = attempt;
-    const text =
-      reason.kind !== 'needs'
-        ? reason.text
-        : depth < MAX_DEPTH
-          ? innerText(reason.conflict, depth + 1)
-          : 'does not fit, either';
-    return `${nameOf(candidate)} ${text}`;
-  });
-  return `${who}${need} (${reasons.join('; ')})`;
+function subjectOf(requirement: Requirement, candidate: Candidate): string {
+  if (requirement.kind === 'root') return `does not go with ${rootText(requirement).join(', which is ')}`;
+  const need = needText(requirement);
+  return requirement.by.id === candidate.id ? need : `does not work, because ${nameOf(requirement.by)} ${need}`;
 }
 
 function explain({ requirement, attempts }: Conflict, depth: number): ExplainedConflict {
@@ -86,7 +79,7 @@ function explain({ requirement, attempts }: Conflict, depth: number): ExplainedC
     considered: attempts.slice(0, 20).map((attempt) => ({
       id: attempt.candidate.id,
       version: attempt.candidate.version,
-      reason: reasonText(attempt),
+      reason: reasonText(attempt, 0),
       ...(attempt.reason.kind === 'needs' &&
         depth < MAX_DEPTH && { conflict: explain(attempt.reason.conflict, depth + 1) }),
     })),
@@ -123,7 +116,11 @@ function suggest(conflict: Conflict, known: readonly string[]): string[] {
       case 'downgrade':
         return [`Ask for ${candidate.id}@${candidate.version} by name, if going back to it is meant.`];
       case 'range':
-        return [rangeHint(requirement, conflict)];
+        return rangeHint(requirement, candidate, 'with' in reason ? reason.with : [], conflict);
+      case 'excluded':
+        return [`Look for another version of "${candidate.id}" than ${candidate.version}.`];
+      case 'wanted':
+        return [`There is ${nameOf(candidate)}.`];
       default:
         return [];
     }
@@ -136,9 +133,24 @@ function absentHint(requirement: Requirement, known: readonly string[]): string 
   return meant === undefined ? `Add a source that has "${requirement.id}".` : `Did you mean "${meant}"?`;
 }
 
-function rangeHint(requirement: Requirement, { attempts }: Conflict): string {
-  const versions = attempts.map(({ candidate }) => candidate).sort((a, b) => semver.rcompare(a.version, b.version));
+function rangeHint(
+  requirement: Requirement,
+  { id }: Candidate,
+  against: readonly string[],
+  conflict: Conflict,
+): string[] {
+  const others = against.filter((other) => other !== id).map((other) => `"${other}"`);
+  if (others.length > 0) {
+    if (requirement.kind === 'root')
+      return [`Leave ${others.join(' and ')} out, or remove "${id}" or look for another version of it.`];
+    const all = [`"${requirement.by.id}"`, ...others].join(' and ');
+    return [`${all} need different versions of "${id}": leave one out, or look for versions of them that agree.`];
+  }
+  const versions = conflict.attempts
+    .map(({ candidate }) => candidate)
+    .sort((a, b) => semver.rcompare(a.version, b.version));
   const there = [...new Set(versions.map(nameOf))].slice(0, 3).join(', ');
-  if (requirement.kind === 'root') return `There is ${there}.`;
-  return `Look for another version of "${requirement.by.id}": there is ${there}.`;
+  if (requirement.kind === 'root') return [`There is ${there}.`];
+  const wanted = requirement.kind === 'plugin' ? `"${requirement.id}"` : `a provider of "${requirement.service}"`;
+  return [`Add a source that has ${wanted} ${requirement.range}; there is ${there}.`];
 }

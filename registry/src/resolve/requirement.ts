@@ -2,7 +2,8 @@ import { type Candidate, nameOf, rangeFor } from './candidate.js';
 
 /** Something that has to be in the result, and who says so. */
 export type Requirement = (
-  | { kind: 'root'; id: string; why: string }
+  | { kind: 'root'; id: string; asked: string }
+  | { kind: 'root'; id: string; installed: string }
   | { kind: 'plugin'; by: Candidate; id: string; range: string }
   | { kind: 'service'; by: Candidate; service: string; range: string }
 ) & {
@@ -24,20 +25,22 @@ export function requirementsOf(by: Candidate, chain: readonly Requirement[]): Re
 }
 
 /** In words that go on after the name of who needs it. */
-export function needText(requirement: Requirement): string {
-  switch (requirement.kind) {
-    case 'root':
-      return requirement.why;
-    case 'plugin':
-      return `needs the plugin "${requirement.id}" ${requirement.range}`;
-    case 'service':
-      return `needs the service "${requirement.service}" ${requirement.range}`;
-  }
+export function needText(requirement: Exclude<Requirement, { kind: 'root' }>): string {
+  return requirement.kind === 'plugin'
+    ? `needs the plugin "${requirement.id}" ${requirement.range}`
+    : `needs the service "${requirement.service}" ${requirement.range}`;
+}
+
+/** What a root is, and why it is one: in words for both sides of an "is". */
+export function rootText(root: Extract<Requirement, { kind: 'root' }>): [what: string, why: string] {
+  return 'asked' in root
+    ? [`"${root.id}" (${root.asked})`, 'asked for']
+    : [`"${root.id}" ${root.installed}`, 'installed'];
 }
 
 /** The whole way to a requirement, one step each. */
 export function chainText(requirement: Requirement): string[] {
   return [...requirement.chain, requirement].map((step) =>
-    step.kind === 'root' ? `"${step.id}" ${step.why}` : `${nameOf(step.by)} ${needText(step)}`,
+    step.kind === 'root' ? rootText(step).join(' is ') : `${nameOf(step.by)} ${needText(step)}`,
   );
 }

@@ -408,6 +408,8 @@ describe('any world', () => {
       expect(error).toMatchObject({
         code: expect.stringMatching(/^(VERSION_NOT_FOUND|DEPENDENCY_(MISSING|CONFLICT|CYCLE))$/) as string,
       });
+      expect((error as Failure).extras.suggestions).not.toEqual([]);
+      expect((error as Failure).message.length).toBeLessThan(5000);
       return undefined;
     }
   }

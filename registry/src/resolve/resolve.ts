@@ -174,10 +174,11 @@ class World {
   #roots(): Requirement[] {
     const wanted = Object.keys(this.#wants).sort();
     const staying = [...this.installed.keys()].filter((id) => !wanted.includes(id) && !this.removed.has(id));
-    const root = (id: string, why: string): Requirement => ({ kind: 'root', id, why, chain: [] });
     return [
-      ...wanted.map((id) => root(id, `(${this.#wants[id]}) is asked for`)),
-      ...staying.map((id) => root(id, `${this.installed.get(id)!.version} is installed`)),
+      ...wanted.map((id): Requirement => ({ kind: 'root', id, asked: this.#wants[id]!, chain: [] })),
+      ...staying.map(
+        (id): Requirement => ({ kind: 'root', id, installed: this.installed.get(id)!.version, chain: [] }),
+      ),
     ];
   }
 
@@ -264,7 +265,6 @@ function planOf(
 
 function reasonOf(requirement: Requirement | undefined): string {
   if (!requirement) return 'it is needed';
-  if (requirement.kind === 'root')
-    return requirement.why.endsWith('is asked for') ? 'you asked for it' : 'others need another version';
+  if (requirement.kind === 'root') return 'asked' in requirement ? 'you asked for it' : 'others need another version';
   return `${nameOf(requirement.by)} ${needText(requirement)}`;
 }

@@ -107,8 +107,7 @@ class Search {
 
   #obstacle(requirement: Requirement, candidate: Candidate): Exclude<Attempt['reason'], { kind: 'needs' }> | undefined {
     const other = this.chosen.get(candidate.id);
-    // The chosen version of a provider does not fit, or there would be nothing to do; another can't be chosen beside it.
-    if (other) return { kind: 'range', with: [candidate.id], text: `can't be chosen beside ${other.version}` };
+    if (other) return { kind: 'range', with: [candidate.id], text: besideText(requirement, candidate, other) };
     const outside = outOfRange(requirement, candidate);
     if (outside !== undefined) return { kind: 'range', text: outside };
     return this.problem.unfit(candidate) ?? incompatibility(candidate, this.chosen, this.problem.lenient);
@@ -158,6 +157,11 @@ class LearnedDeadEnds {
 
 const MAX_MEMBERS = 4;
 const MAX_LEARNED = 64;
+
+/** A provider that is chosen does not fit, or there would be nothing to do; another version can't be chosen beside it. */
+const besideText = (requirement: Requirement, candidate: Candidate, other: Candidate): string =>
+  (candidate.version === other.version ? outOfRange(requirement, candidate) : undefined) ??
+  `can't be there beside ${other.version}`;
 
 function outOfRange(requirement: Requirement, candidate: Candidate): string | undefined {
   if (requirement.kind === 'plugin' && !semver.satisfies(candidate.version, requirement.range))

@@ -17,8 +17,7 @@ export class BlobStore {
 
   async put(bytes: Uint8Array): Promise<void> {
     const integrity = integrityOf(bytes);
-    if (!(await this.isWhole(integrity, { putAside: false })))
-      await writeDurably(this.#fileOf(integrity), bytes, this.drafts);
+    if (!(await this.isWhole(integrity))) await writeDurably(this.#fileOf(integrity), bytes, this.drafts);
   }
 
   /** Throws PACKAGE_DAMAGED when the blob is missing or has other bytes; those are put aside. */
@@ -45,12 +44,14 @@ export class BlobStore {
     return info?.isFile() ? info.size : undefined;
   }
 
-  async isWhole(integrity: string, { putAside }: { putAside: boolean }): Promise<boolean> {
-    const file = this.#fileOf(integrity);
-    const bytes = await readFile(file).catch(() => undefined);
-    const whole = bytes !== undefined && integrityOf(bytes) === integrity;
-    if (bytes !== undefined && !whole && putAside) await this.#putAside(file);
-    return whole;
+  async isWhole(integrity: string): Promise<boolean> {
+    const bytes = await readFile(this.#fileOf(integrity)).catch(() => undefined);
+    return bytes !== undefined && integrityOf(bytes) === integrity;
+  }
+
+  /** Puts a blob aside unless it is whole by now. */
+  async putAsideDamaged(integrity: string): Promise<void> {
+    if (!(await this.isWhole(integrity))) await this.#putAside(this.#fileOf(integrity));
   }
 
   async delete(integrity: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { chmod, cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { entriesOf, newKey, packSample, tarballOf } from '../../../test/support/packages.js';
 import { bundlePlugin } from '../bundle.js';
@@ -318,6 +319,20 @@ describe('a damaged store', () => {
     expect((await open()).catalogue.version('sample', '1.0.0')!.facts!.manifest.id).toBe('sample');
   });
 
+  it('refuses changes when both copies of the index are damaged under it, and is repaired by opening it', async () => {
+    const store = await open();
+    await store.publish(await pack('own'), { origin: 'local' });
+    for (const copy of copies) await writeFile(path.join(folder, copy), 'x');
+    expect(await codeOf(store.yank('own', '1.0.0', 'bad'))).toBe('STORE_DAMAGED');
+    await open();
+    expect(await codeOf(store.yank('own', '1.0.0', 'bad'))).toBe('done');
+  });
+
+  it('says that its lock can’t be used', async () => {
+    await writeFile(path.join(folder, 'lock'), 'this is no database, and it is long enough to be looked at'.repeat(20));
+    expect(await codeOf(PackageStore.open({ folder }))).toBe('STORE_UNWRITABLE');
+  });
+
   it('finds and removes what belongs to nothing', async () => {
     const store = await open();
     await store.publish(v1.bytes);
@@ -353,6 +368,17 @@ describe('several users of one folder', () => {
       await store.refresh();
       expect(store.catalogue.list()).toHaveLength(12);
     }
+  });
+
+  it('wait for each other, and say so when that takes too long', async () => {
+    const store = await open({ lockWaitMs: 100 });
+    const other = new DatabaseSync(path.join(folder, 'lock'));
+    other.exec('BEGIN EXCLUSIVE');
+    expect(await codeOf(store.publish(v1.bytes))).toBe('STORE_BUSY');
+    const patient = open({ lockWaitMs: 30_000 });
+    other.close();
+    expect((await patient).catalogue.list()).toEqual([]);
+    expect(await codeOf(store.publish(v1.bytes))).toBe('done');
   });
 
   it('tell each other', async () => {

@@ -238,21 +238,17 @@ export class PackageStore {
   }
 
   /** Reads every tarball. With `repair`, what is damaged is put aside and what belongs to nothing is deleted. */
-  check({ repair = false } = {}): Promise<StoreCheck> {
+  async check({ repair = false } = {}): Promise<StoreCheck> {
+    await this.refresh();
+    const damaged: StoreCheck['damaged'] = [];
+    // Reading everything takes its time: others may go on meanwhile.
+    for (const { id, version, integrity } of this.#catalogue.versions()) {
+      if (!(await this.#blobs.isWhole(integrity))) damaged.push({ id, version, integrity });
+    }
     return this.#lock.run(async () => {
       await this.#load();
-      const damaged: StoreCheck['damaged'] = [];
-      for (const { id, version, integrity } of this.#catalogue.versions()) {
-        const whole = await this.#blobs.isWhole(integrity, { putAside: repair });
-        if (!whole) damaged.push({ id, version, integrity });
-      }
-      const known = this.#integrities();
-      const orphans = (await this.#blobs.list()).filter((integrity) => !known.has(integrity));
-      if (repair) {
-        for (const integrity of orphans) await this.#blobs.delete(integrity);
-        await this.#document.write(this.#index, ++this.#generation);
-        await this.#adopt(this.#index);
-      }
+      const orphans = await this.#orphans();
+      if (repair) await this.#repair(damaged, orphans);
       return { damaged, orphans };
     });
   }
@@ -373,13 +369,20 @@ export class PackageStore {
     this.#report = { damagedCopies: damaged, rebuilt, problems };
     if (!value || damaged.length > 0) await this.#document.write(index, ++this.#generation);
     await this.#adopt(index);
-    if (value) await this.#deleteOrphans();
+    if (value) for (const integrity of await this.#orphans()) await this.#blobs.delete(integrity);
   }
 
   /** What a crash left between writing a package and writing the index was never published. */
-  async #deleteOrphans(): Promise<void> {
+  async #orphans(): Promise<string[]> {
     const known = this.#integrities();
-    for (const integrity of await this.#blobs.list()) if (!known.has(integrity)) await this.#blobs.delete(integrity);
+    return (await this.#blobs.list()).filter((integrity) => !known.has(integrity));
+  }
+
+  async #repair(damaged: StoreCheck['damaged'], orphans: readonly string[]): Promise<void> {
+    for (const { integrity } of damaged) await this.#blobs.putAsideDamaged(integrity);
+    for (const integrity of orphans) await this.#blobs.delete(integrity);
+    await this.#document.write(this.#index, ++this.#generation);
+    await this.#adopt(this.#index);
   }
 
   #watch(): () => void {

@@ -32,21 +32,41 @@ export class StoreLock {
 
   async #acquire(): Promise<() => void> {
     const deadline = performance.now() + this.waitMs;
-    const database = new DatabaseSync(this.file, { timeout: 0 });
+    const database = this.#open();
     for (;;) {
       try {
         database.exec('BEGIN EXCLUSIVE');
         return () => database.close();
       } catch (error) {
-        const busy = (error as { errcode?: number }).errcode === BUSY;
-        if (!busy || performance.now() > deadline) {
-          database.close();
-          throw busy
-            ? new AtollError('STORE_BUSY', `Another process has been changing the plugin store for ${this.waitMs} ms.`)
-            : error;
+        if (isBusy(error) && performance.now() < deadline) {
+          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+          continue;
         }
+        database.close();
+        throw isBusy(error) ? this.#busy() : this.#unusable(error);
       }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
+
+  #open(): DatabaseSync {
+    try {
+      return new DatabaseSync(this.file, { timeout: 0 });
+    } catch (error) {
+      throw this.#unusable(error);
+    }
+  }
+
+  #busy(): AtollError {
+    return new AtollError('STORE_BUSY', `Another process has been changing the plugin store for ${this.waitMs} ms.`);
+  }
+
+  #unusable(error: unknown): AtollError {
+    const why = (error as Error).message;
+    return new AtollError(
+      'STORE_UNWRITABLE',
+      `The lock ${this.file} can't be used (${why}); delete it when no server runs.`,
+    );
+  }
 }
+
+const isBusy = (error: unknown): boolean => (error as { errcode?: number }).errcode === BUSY;

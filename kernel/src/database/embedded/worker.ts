@@ -1,6 +1,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { PGlite } from '@electric-sql/pglite';
 import { openEngine } from './engine.js';
+import { collectGarbage } from '../../collect-garbage.js';
 import type { FromWorker, ToWorker, WorkerInput } from './messages.js';
 import { SessionMux } from './session-mux.js';
 
@@ -54,6 +55,7 @@ try {
   await db.exec(SESSION.join(';'));
   const { rows } = await db.query<{ server_version: string }>('show server_version');
   serve(db, rows[0]!.server_version);
+  collectGarbage();
   tell({ ready: true });
 } catch (error) {
   tell({ failed: error instanceof Error ? error.message : String(error) });

@@ -1,7 +1,8 @@
 import type { Migration } from '@mikro-orm/migrations';
 import { PluginStates } from './0001-plugin-states.js';
 import { Storage } from './0002-storage.js';
-import { Identity } from './0003-identity.js';
+import { PluginInstallations } from './0003-plugin-installations.js';
+import { Identity } from './0004-identity.js';
 
 export interface NamedMigration {
   /** Never changes: it is how the database knows what it has. */
@@ -13,5 +14,6 @@ export interface NamedMigration {
 export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0001-plugin-states', migration: PluginStates },
   { name: '0002-storage', migration: Storage },
-  { name: '0003-identity', migration: Identity },
+  { name: '0003-plugin-installations', migration: PluginInstallations },
+  { name: '0004-identity', migration: Identity },
 ];

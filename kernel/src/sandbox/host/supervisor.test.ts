@@ -15,7 +15,7 @@ function start(changed: Partial<SupervisorOptions> = {}): SupervisorOptions {
     maxCells: 2,
     spares: 1,
     heartbeatMs: 100,
-    heartbeatMisses: 5,
+    heartbeatMisses: 50,
     graceMs: 200,
     cellBaseMb: 300,
     startTimeoutMs: 5_000,
@@ -99,7 +99,7 @@ describe('a supervisor', () => {
   });
 
   it('kills a cell that does not answer its heartbeat', async () => {
-    start();
+    start({ heartbeatMisses: 5 });
     const { isolate, fates } = await plugin('a', 'return 1;');
     const { pid } = isolate.cell;
     process.kill(pid!, 'SIGSTOP');

@@ -64,6 +64,8 @@ export interface SupervisedIsolate {
 
 /** How long neighbours' calls may finish in a cell that is given up. */
 const EVICTION_MS = 2_000;
+/** Longest start of a cell process, in ms. */
+const CELL_START_MS = 60_000;
 /** A busy machine may keep an innocent cell from answering for a while, in ms. */
 const MIN_PING_MS = 3_000;
 
@@ -238,7 +240,9 @@ export class Supervisor {
       if (rss > limit) {
         this.options.log('error', 'a cell uses too much memory', { pid: cell.pid, rss, limit });
         cell.kill();
-      } else void this.#ping(cell);
+      } else if (cell.wasReady) void this.#ping(cell);
+      // On a busy machine starting takes a while: that is no missed heartbeat.
+      else if (Date.now() - cell.spawnedAt > CELL_START_MS) cell.kill();
     }
   }
 

@@ -1,0 +1,46 @@
+import type { Database } from '../database/index.js';
+import { type FormerVersion, InstallationEntity } from './installation-entity.js';
+
+export interface Installation {
+  id: string;
+  version: string;
+  former: FormerVersion[];
+}
+
+/** Versions kept for a rollback, per plugin. */
+const MAX_FORMER = 10;
+
+/** Which versions are installed, in the database. */
+export class InstallationStore {
+  constructor(private readonly database: Database) {}
+
+  list(): Promise<Installation[]> {
+    return this.database.read(async (em) => {
+      const rows = await em.findAll(InstallationEntity, { orderBy: { id: 'asc' } });
+      return rows.map(({ id, version, former }) => ({ id, version, former }));
+    });
+  }
+
+  async get(id: string): Promise<Installation | undefined> {
+    return (await this.list()).find((one) => one.id === id);
+  }
+
+  /** All of it or nothing. `undefined` removes a plugin's row. */
+  save(versions: ReadonlyMap<string, string | undefined>, at: Date): Promise<void> {
+    return this.database.transaction(async (em) => {
+      for (const [id, version] of versions) {
+        const row = await em.findOne(InstallationEntity, { id });
+        if (version === undefined) {
+          if (row) em.remove(row);
+        } else if (!row) em.create(InstallationEntity, { id, version, former: [] }, { persist: true });
+        else if (row.version !== version) {
+          const former = [{ version: row.version, until: at.toISOString() }, ...row.former];
+          const others = former.filter(
+            (one, n) => one.version !== version && former.findIndex((f) => f.version === one.version) === n,
+          );
+          em.assign(row, { version, former: others.slice(0, MAX_FORMER) });
+        }
+      }
+    });
+  }
+}

@@ -1,0 +1,159 @@
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import {
+  candidatesOf,
+  type PackageStore,
+  type PlanStep,
+  type PluginFolder,
+  type ResolutionPlan,
+  resolve,
+} from '@atoll/registry';
+import type { PluginChange, PluginManager } from '../plugins/manager.js';
+import type { SwapOptions } from '../plugins/types.js';
+import { KERNEL_VERSION } from '../version.js';
+import type { Installation, InstallationStore } from './installation-store.js';
+
+export interface InstallOptions extends SwapOptions {
+  /** Version, range or channel; `latest` without it. */
+  version?: string;
+  /** The operator agrees to what the plan asks for. */
+  consent?: boolean;
+  /** Only tells what would be done. */
+  dryRun?: boolean;
+}
+
+export interface Outcome {
+  plan: ResolutionPlan;
+  /** False for a dry run. */
+  done: boolean;
+}
+
+export interface InstallerDeps {
+  store: PackageStore;
+  installations: InstallationStore;
+  manager: PluginManager;
+}
+
+/** Brings plugins of the registry into the running kernel and out of it again: a plan first, and then all of it or nothing. */
+export class Installer {
+  constructor(private readonly deps: InstallerDeps) {}
+
+  /** At start: what is installed, as folders. What can't be had is told, not thrown; its row stays, so that a mended store brings it back. */
+  async restore(): Promise<{ folders: PluginFolder[]; problems: { dir: string; error: AtollError }[] }> {
+    const { store, installations } = this.deps;
+    const folders: PluginFolder[] = [];
+    const problems: { dir: string; error: AtollError }[] = [];
+    for (const { id, version } of await installations.list()) {
+      try {
+        folders.push(await store.unpack(id, version));
+      } catch (error) {
+        const why = error instanceof AtollError ? error : new AtollError('INTERNAL', String(error));
+        problems.push({ dir: `${id}@${version}`, error: why });
+      }
+    }
+    return { folders, problems };
+  }
+
+  /** Throws CONSENT_NEEDED, and what resolving, unpacking and starting throw; nothing has changed then. */
+  install(id: string, { version = 'latest', ...options }: InstallOptions = {}): Promise<Outcome> {
+    return this.#carryOut({ install: { [id]: version } }, options);
+  }
+
+  async upgrade(id: string, { version, ...options }: InstallOptions = {}): Promise<Outcome> {
+    this.#assertInstalled(id);
+    return this.#carryOut(version === undefined ? { upgrade: [id] } : { install: { [id]: version } }, options);
+  }
+
+  /** Back to the version before, or to the one named; also one that was yanked meanwhile. */
+  async rollback(id: string, { version, ...options }: SwapOptions & { version?: string } = {}): Promise<Outcome> {
+    const installed = await this.#need(id);
+    const target = version ?? installed.former[0]?.version;
+    if (target === undefined || !installed.former.some((one) => one.version === target)) {
+      const known = installed.former.map((one) => one.version).join(', ');
+      throw new AtollError(
+        'VERSION_NOT_FOUND',
+        `"${id}" has ${known === '' ? 'no version to go back to' : `run as ${known} before`}.`,
+      );
+    }
+    await this.deps.store.refresh();
+    const plan = resolve({
+      kernel: KERNEL_VERSION,
+      installed: this.deps.manager.manifests(),
+      candidates: this.#candidates((one) => one.id === id && one.version === target),
+      install: { [id]: target },
+    });
+    await this.#apply(plan.steps, options);
+    return { plan, done: true };
+  }
+
+  async remove(id: string, { cascade = false } = {}): Promise<Outcome> {
+    this.#assertInstalled(id);
+    const rows = new Set((await this.deps.installations.list()).map((row) => row.id));
+    const plan = this.#plan({ remove: [id], cascade });
+    const foreign = plan.steps.find((step) => step.action === 'remove' && !rows.has(step.id));
+    if (foreign)
+      throw new AtollError(
+        'CONFLICT',
+        `"${foreign.id}" comes from a folder, not from the registry: disable it, or take the folder away.`,
+      );
+    await this.#apply(plan.steps, {});
+    return { plan, done: true };
+  }
+
+  async #carryOut(
+    request: { install?: Record<string, string>; upgrade?: string[] },
+    { consent = false, dryRun = false, ...swap }: Omit<InstallOptions, 'version'>,
+  ): Promise<Outcome> {
+    await this.deps.store.refresh();
+    const plan = this.#plan(request);
+    if (dryRun) return { plan, done: false };
+    if (plan.needConsent.length > 0 && !consent) {
+      throw new AtollError('CONSENT_NEEDED', `${plan.needConsent.join(', ')}: more permissions are asked for.`, {
+        plan: plan.steps.map(({ action, id, from, to, permissions }) => ({ action, id, from, to, permissions })),
+      });
+    }
+    await this.#apply(plan.steps, swap);
+    return { plan, done: true };
+  }
+
+  #plan(request: Partial<Parameters<typeof resolve>[0]>): ResolutionPlan {
+    return resolve({
+      kernel: KERNEL_VERSION,
+      installed: this.deps.manager.manifests(),
+      candidates: this.#candidates(),
+      ...request,
+    });
+  }
+
+  /** What could be installed. What `allow` names may be chosen although it was yanked. */
+  #candidates(allow: (candidate: { id: string; version: string }) => boolean = () => false) {
+    return candidatesOf(this.deps.store.catalogue.versions()).map(({ excluded, ...candidate }) =>
+      excluded === undefined || allow(candidate) ? candidate : { ...candidate, excluded },
+    );
+  }
+
+  /** Everything is unpacked and checked before anything is touched; the rows are written when all of it runs. */
+  async #apply(steps: readonly PlanStep[], swap: SwapOptions): Promise<void> {
+    const changes: PluginChange[] = [];
+    const rows = new Map<string, string | undefined>();
+    for (const { id, to } of steps) {
+      rows.set(id, to);
+      changes.push(to === undefined ? { id } : { id, folder: await this.deps.store.unpack(id, to) });
+    }
+    await this.deps.manager.change(changes, () => this.deps.installations.save(rows, new Date()), swap);
+  }
+
+  #assertInstalled(id: string): void {
+    if (!this.deps.manager.get(id)) throw new AtollError('PLUGIN_NOT_FOUND', `There is no plugin "${id}".`);
+  }
+
+  async #need(id: string): Promise<Installation> {
+    this.#assertInstalled(id);
+    const installed = await this.deps.installations.get(id);
+    if (!installed)
+      throw new AtollError(
+        'VERSION_NOT_FOUND',
+        `"${id}" comes from a folder; only versions of the registry can be rolled back.`,
+      );
+    return installed;
+  }
+}

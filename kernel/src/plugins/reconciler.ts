@@ -1,0 +1,307 @@
+import { AtollError } from '@atoll/plugin-sdk/contract';
+import { type GraphNode, type PluginFolder, type PluginManifest, planStart } from '@atoll/registry';
+import type { Config } from '../config/index.js';
+import type { EventBus } from '../events/index.js';
+import type { RouteTable } from '../http/route-table.js';
+import type { Grant } from '../net/index.js';
+import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
+import { compileGuestSchema } from '../schema/index.js';
+import type { SyscallTable } from '../syscalls/table.js';
+import { handOver } from './handoff.js';
+import type { PluginInstance } from './instance.js';
+import { PluginLauncher } from './launcher.js';
+import { mountClash } from './mount-clash.js';
+import { manifestOf, type PluginRecord, toNode } from './record.js';
+import type { PluginLogLine, PluginState, SwapOptions } from './types.js';
+
+export interface ReconcilerDeps {
+  config: Config;
+  events: EventBus;
+  routes: RouteTable;
+  supervisor: Supervisor;
+  syscalls: SyscallTable<PluginInstance>;
+  /** Makes an instance, with a scope of its own. */
+  newInstance: (manifest: PluginManifest, grants: Grant[]) => PluginInstance;
+  /** Where bundles are cached. */
+  cacheDir: string;
+  onLog: (plugin: string, line: PluginLogLine) => void;
+  onMetric: (plugin: string, metric: unknown) => void;
+  fakes?: Fakes;
+}
+
+/** What a test puts in the place of other plugins and of the time. */
+export interface Fakes {
+  /** Services that count as provided. */
+  services: string[];
+  /** Start of a manual clock in the guest, epoch ms. */
+  clockStart?: number;
+}
+
+/** Permissions that the manifest format knows and this kernel has no capability for. */
+const ABSENT = ['gpu', 'jobs', 'schedule', 'cache'] as const;
+const PARALLEL_STARTS = 4;
+
+/** Moves each plugin to its desired state: start, stop, swap, restart after a crash. What changes the set of plugins runs in `exclusive`. */
+export class Reconciler {
+  readonly records = new Map<string, PluginRecord>();
+  readonly #launcher: PluginLauncher;
+  #running: Promise<void> = Promise.resolve();
+  #closing = false;
+
+  constructor(private readonly deps: ReconcilerDeps) {
+    this.#launcher = new PluginLauncher({
+      ...deps,
+      onLog: (record, line) => this.log(record, line),
+      ...(deps.fakes?.clockStart !== undefined && { clockStart: deps.fakes.clockStart }),
+      onEnd: (record, instance, fate) => this.#onEnd(record, instance, fate),
+      onEvict: (record, instance) => this.#onEvict(record, instance),
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    const records = [...this.records.values()];
+    for (const record of records) clearTimeout(record.restart);
+    await this.#running.catch(() => {});
+    await Promise.all(records.map((record) => this.stop(record, 'stopped')));
+    await Promise.all(records.flatMap(({ retiring }) => [...retiring].map((one) => one.stop())));
+  }
+
+  /** One change of the set of plugins at a time. */
+  exclusive<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#running.then(task);
+    this.#running = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
+  }
+
+  async reconcile(): Promise<void> {
+    if (this.#closing) return;
+    for (const record of this.records.values()) {
+      if (record.desired === 'disabled' && record.state !== 'stopped')
+        await this.stop(record, 'stopped', 'It is disabled.');
+    }
+    // A plugin that fails to start takes away what it would have provided: then the plan is made anew.
+    let failed = true;
+    while (failed) {
+      failed = false;
+      const plan = planStart(this.#able(), [...this.records.values()].map(toNode));
+      for (const [id, reason] of plan.pending) await this.#hold(this.records.get(id)!, reason);
+      for (const layer of plan.order) {
+        if (!(await this.#bringUpLayer(layer))) failed = true;
+        if (failed) break;
+      }
+    }
+  }
+
+  wanted(): GraphNode[] {
+    return [...this.records.values()].filter(({ desired }) => desired === 'enabled').map(manifestOf);
+  }
+
+  /** What could run: wanted, and not given up. */
+  #able(): GraphNode[] {
+    const able = (record: PluginRecord) =>
+      record.desired === 'enabled' && record.state !== 'failed' && record.state !== 'quarantined';
+    const nodes: GraphNode[] = [...this.records.values()].filter(able).map(manifestOf);
+    return this.deps.fakes ? nodes.map((node) => withoutServices(node, this.deps.fakes!.services)) : nodes;
+  }
+
+  async #hold(record: PluginRecord, reason: string): Promise<void> {
+    await this.stop(record, 'pending', `It ${reason}.`);
+  }
+
+  /** A few at a time: more would only fight for the processor and look stuck to the supervisor. False when one failed. */
+  async #bringUpLayer(layer: readonly string[]): Promise<boolean> {
+    const left = [...layer];
+    let fine = true;
+    const worker = async () => {
+      for (let id = left.shift(); id !== undefined; id = left.shift())
+        fine = (await this.#bringUp(this.records.get(id)!)) && fine;
+    };
+    await Promise.all(Array.from({ length: PARALLEL_STARTS }, worker));
+    return fine;
+  }
+
+  /** False when it should run and could not be started. */
+  async #bringUp(record: PluginRecord): Promise<boolean> {
+    if (record.instance || record.restart) return true;
+    this.set(record, 'starting');
+    try {
+      await this.#launchInto(record, record.folder);
+      return true;
+    } catch (error) {
+      const { code, message } = error as AtollError;
+      this.log(record, { time: new Date().toISOString(), level: 'error', message: `start failed: ${message}` });
+      this.set(record, 'failed', `${message} (${code})`);
+      return false;
+    }
+  }
+
+  async #launchInto(record: PluginRecord, folder: PluginFolder): Promise<void> {
+    const began = performance.now();
+    const instance = await this.#launcher.launch(record, folder, this.effectiveConfig(record, folder));
+    await this.#takeOver(record, folder, instance);
+    record.startMs = Math.round(performance.now() - began);
+  }
+
+  /** Starts another version beside the running one and puts it in its place. When that fails, the running one has never stopped. */
+  async swap(record: PluginRecord, folder: PluginFolder, options: SwapOptions = {}): Promise<void> {
+    const clash = mountClash(folder, this.records.values(), record);
+    if (clash) throw clash;
+    const began = performance.now();
+    const from = record.instance;
+    const candidate = await this.#launcher.launch(record, folder, this.effectiveConfig(record, folder));
+    await this.#takeOver(record, folder, candidate, options);
+    record.startMs = Math.round(performance.now() - began);
+    this.deps.events.emit('plugin.swapped', {
+      id: candidate.id,
+      from: from?.manifest.version ?? null,
+      to: candidate.manifest.version,
+      ms: record.startMs,
+    });
+  }
+
+  /** Puts a healthy candidate in the place of the running version, if there is one. When that fails, the candidate is gone and all is as it was. */
+  async #takeOver(
+    record: PluginRecord,
+    folder: PluginFolder,
+    candidate: PluginInstance,
+    { discardState = false }: SwapOptions = {},
+  ): Promise<void> {
+    const before = record.instance;
+    const resume = before?.pause();
+    try {
+      const commitRoutes = this.deps.routes.prepare(folder.manifest.id, candidate.routes);
+      if (before && !discardState) await handOver(before, candidate);
+      // From here on nothing can fail, and nothing else runs until the candidate is the running one.
+      commitRoutes();
+      clearTimeout(record.restart);
+      delete record.restart;
+      record.instance = candidate;
+      record.folder = folder;
+      before?.withdraw();
+      candidate.activate();
+    } catch (error) {
+      await candidate.stop();
+      throw error;
+    } finally {
+      resume?.();
+    }
+    this.#warnOfAbsentCapabilities(record);
+    this.set(record, 'active');
+    if (before) void this.#retire(record, before);
+  }
+
+  /** What is in flight finishes on the old version. */
+  async #retire(record: PluginRecord, instance: PluginInstance): Promise<void> {
+    record.retiring.add(instance);
+    await instance.drain(this.deps.config.plugins.drainMs);
+    await instance.stop();
+    record.retiring.delete(instance);
+  }
+
+  async stop(record: PluginRecord, state: PluginState, reason?: string): Promise<void> {
+    clearTimeout(record.restart);
+    delete record.restart;
+    const { instance } = record;
+    if (instance) {
+      this.set(record, 'draining');
+      this.deps.routes.remove(instance.id);
+      instance.withdraw();
+      delete record.instance;
+      await instance.drain(this.#closing ? 0 : Math.min(instance.manifest.limits.timeoutMs, 5_000));
+      await instance.stop();
+    }
+    this.set(record, state, reason);
+  }
+
+  set(record: PluginRecord, state: PluginState, reason?: string): void {
+    const from = record.state;
+    record.state = state;
+    if (reason === undefined) delete record.reason;
+    else record.reason = reason;
+    if (from === state) return;
+    this.deps.events.emit('plugin.state.changed', {
+      id: manifestOf(record).id,
+      from,
+      to: state,
+      ...(reason !== undefined && { reason }),
+    });
+  }
+
+  /** The isolate ended by itself: restart, later or alone when it may be at fault, or give it up. */
+  #onEnd(record: PluginRecord, instance: PluginInstance, fate: IsolateFate): void {
+    instance.withdraw();
+    if (record.instance !== instance) return;
+    delete record.instance;
+    this.deps.routes.remove(instance.id);
+    const verdict = fate.culprit === 'no' ? { restartInMs: 0 } : record.crashes.crashed();
+    // Once may be chance; the second time each suspect gets a cell of its own, which finds the culprit.
+    if (fate.culprit === 'unknown' && record.crashes.recent > 1) record.solo = true;
+    this.log(record, {
+      time: new Date().toISOString(),
+      level: 'error',
+      message: `the isolate ended: ${fate.message}`,
+      fields: { why: fate.why },
+    });
+    if (this.#closing) return;
+    if (verdict === 'quarantine') {
+      this.set(record, 'quarantined', `It crashed too often; the last time: ${fate.message}`);
+      void this.exclusive(() => this.reconcile());
+      return;
+    }
+    record.restarts++;
+    this.set(record, 'starting', fate.message);
+    record.restart = setTimeout(() => {
+      delete record.restart;
+      void this.exclusive(() => this.reconcile());
+    }, verdict.restartInMs);
+  }
+
+  /** Its cell is given up for another plugin's sake: a new instance takes over, this one finishes what it has. */
+  #onEvict(record: PluginRecord, instance: PluginInstance): void {
+    void this.exclusive(async () => {
+      if (record.instance !== instance || this.#closing) return;
+      await this.swap(record, record.folder).catch(() => {});
+    });
+  }
+
+  effectiveConfig(record: PluginRecord, { manifest }: PluginFolder): Record<string, unknown> {
+    const given = { ...this.deps.config.plugins.config[manifest.id], ...record.storedConfig };
+    if (!manifest.config) return given;
+    const validator = compileGuestSchema(manifest.config, { defaults: true });
+    const value = validator.parse(given);
+    if (validator.check(value)) return value as Record<string, unknown>;
+    const errors = validator.errors(value);
+    const list = errors
+      .map(({ pointer, message }) => `${manifest.id}${pointer.replaceAll('/', '.')}: ${message}`)
+      .join('; ');
+    throw new AtollError('CONFIG_INVALID', list, { errors });
+  }
+
+  #warnOfAbsentCapabilities(record: PluginRecord): void {
+    const { permissions } = manifestOf(record);
+    const absent = ABSENT.filter((name) => permissions[name]);
+    if (absent.length === 0) return;
+    this.log(record, {
+      time: new Date().toISOString(),
+      level: 'warn',
+      message: `this kernel does not offer: ${absent.join(', ')}`,
+    });
+  }
+
+  log(record: PluginRecord, line: PluginLogLine): void {
+    record.logs.add(line);
+    this.deps.onLog(manifestOf(record).id, line);
+  }
+}
+
+/** The node without needing services that a test fakes. */
+function withoutServices(node: GraphNode, faked: readonly string[]): GraphNode {
+  return {
+    ...node,
+    consumes: Object.fromEntries(Object.entries(node.consumes).filter(([service]) => !faked.includes(service))),
+  };
+}
