@@ -147,7 +147,7 @@ export class Kernel {
           store: resolve(this.container, T.PACKAGE_STORE),
           installer: () => resolve(this.container, T.INSTALLER),
         }),
-        ...identityApi(resolve(this.container, T.IDENTITY)),
+        ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],

@@ -10,7 +10,7 @@ import type { UserRow } from '../identity/user-entity.js';
 import { closed, Id, Names, Password, Text, Time } from './access.js';
 
 const Code = Type.String({ minLength: 6, maxLength: 10, description: 'Of the authenticator app.' });
-const TokensSchema = Type.Object({
+export const TokensSchema = Type.Object({
   accessToken: Type.String(),
   tokenType: Type.Literal('Bearer'),
   expiresIn: Type.Integer({ description: 'Seconds.' }),
@@ -268,13 +268,13 @@ async function userOf({ users }: Identity, request: KernelRequest): Promise<User
 
 const onlyUsers = (): AtollError => new AtollError('FORBIDDEN', 'Only a user who has logged in can do this.');
 
-const clientOf = ({ address, agent }: KernelRequest['caller']): Client => ({
+export const clientOf = ({ address, agent }: KernelRequest['caller']): Client => ({
   address,
   ...(agent !== undefined && { agent }),
 });
 
 /** Credentials are for this client alone. */
-function uncached<T extends Tokens | object>(ctx: HttpContext, value: T): T {
+export function uncached<T extends Tokens | object>(ctx: HttpContext, value: T): T {
   ctx.set('cache-control', 'no-store');
   return value;
 }

@@ -29,10 +29,42 @@ export const ServerSection = Type.Object(
       default: 512,
       description: 'Open TCP connections from one client address.',
     }),
+    publicUrl: Type.Optional(
+      Type.String({
+        pattern: '^https?://',
+        description:
+          'Where browsers reach this server, such as https://ai.example.com; as they ask for it when absent.',
+      }),
+    ),
     corsOrigins: Type.Array(Type.String(), {
       default: [],
       description: 'Origins that browsers may call from; `*` allows all.',
     }),
+  },
+  closed,
+);
+
+export const OidcProviderSection = Type.Object(
+  {
+    issuer: Type.String({ pattern: '^https?://' }),
+    clientId: Type.String({ minLength: 1 }),
+    clientSecret: Type.Optional(Type.String({ minLength: 1, secret: true })),
+    title: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    scopes: Type.Optional(Type.Array(Type.String(), { default: ['openid', 'profile', 'email'] })),
+    organisation: Type.Optional(Type.String({ default: 'default', description: 'In which its users act.' })),
+    createUsers: Type.Optional(Type.Boolean({ default: true, description: 'Makes an account at the first login.' })),
+    roleClaim: Type.Optional(
+      Type.String({ minLength: 1, description: 'Claim that roles come from: `groups`, `realm_access.roles`.' }),
+    ),
+    roles: Type.Optional(
+      Type.Record(Type.String(), Type.Array(Type.String()), {
+        default: {},
+        description: 'Value of that claim → roles here.',
+      }),
+    ),
+    defaultRoles: Type.Optional(
+      Type.Array(Type.String(), { default: ['user'], description: 'When no value of the claim is listed.' }),
+    ),
   },
   closed,
 );
@@ -75,6 +107,10 @@ export const AuthSection = Type.Object(
       minimum: 1,
       default: 50,
       description: 'Failed logins to any accounts from one address before it has to wait.',
+    }),
+    oidc: Type.Record(Type.String(), OidcProviderSection, {
+      default: {},
+      description: 'OpenID Connect providers by id. Their redirect URI is <server>/api/v1/auth/oidc/<id>/callback.',
     }),
   },
   closed,

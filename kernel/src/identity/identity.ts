@@ -9,6 +9,7 @@ import { Credentials } from './credentials.js';
 import type { DeclaredPermission } from './declared-permissions.js';
 import { Login } from './login.js';
 import { LoginThrottle } from './login-throttle.js';
+import { OidcLogin } from './oidc.js';
 import { Organisations } from './organisations.js';
 import { Passwords } from './passwords.js';
 import { Principals } from './principals.js';
@@ -36,6 +37,7 @@ export class Identity {
   readonly keys: ApiKeys;
   readonly twoFactor: TwoFactor;
   readonly login: Login;
+  readonly oidc: OidcLogin;
   readonly principals: Principals;
   readonly credentials: Credentials;
 
@@ -54,6 +56,7 @@ export class Identity {
     this.twoFactor = new TwoFactor(database, changes, master);
     const { users, keys, twoFactor } = this;
     this.login = new Login({ users, passwords, sessions, throttle, twoFactor });
+    this.oidc = new OidcLogin({ providers: config.oidc, database, changes, users, sessions, master });
     this.principals = new Principals(database, roles);
     const { principals } = this;
     const onProblem = (error: unknown) => log.warn({ err: error }, 'the use of API keys could not be written down');

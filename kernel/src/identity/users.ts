@@ -208,6 +208,11 @@ export class Users {
     });
   }
 
+  /** Roles that come from elsewhere. */
+  async replaceRoles(organisation: string, id: string, roles: readonly string[]): Promise<void> {
+    await this.changes.apply(`user:${id}`, () => this.#setRoles(organisation, id, roles));
+  }
+
   /** Another hash of the same password. */
   async replaceHash(id: string, before: string, after: string): Promise<void> {
     await this.database.query('update user_account set password_hash = $3 where id = $1 and password_hash = $2', [
