@@ -85,6 +85,10 @@ it('shows the plan, wants consent, and installs', async () => {
   expect((await atoll('install', 'tide', '--yes')).stdout).toBe('installed tide 1.0.0\ntide@1.0.0 is active.\n');
   expect(await says('tide')).toBe('tide 1.0.0');
   expect((await atoll('install', 'tide', '--yes')).stdout).toContain('Nothing to do');
+  await atoll('plugins', 'disable', 'tide');
+  await atoll('remove', 'tide');
+  expect((await atoll('install', 'tide', '--yes')).stdout).toContain('`atoll plugins enable tide` starts it.');
+  await atoll('plugins', 'enable', 'tide');
   expect(errorOf(await atoll('install', 'tide@9.0.0', '--yes', '--json'))).toMatchObject({ exit: 5 });
 });
 
