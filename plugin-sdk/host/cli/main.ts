@@ -14,7 +14,8 @@ import { Output } from './output.js';
 import { packCommand } from './pack.js';
 import { pluginCommands } from './plugins.js';
 import { registryCommands } from './registry.js';
-import { TEMPLATES, type TemplateName } from './templates.js';
+import { TEMPLATES, type TemplateName } from './templates/index.js';
+import { testCommand } from './test-plugin-folder.js';
 import { verifyCommand } from './verify.js';
 
 /* The `atoll` command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 4 not allowed, 5 not found. */
@@ -81,6 +82,7 @@ program
       out.result(built, built.out ? `${size}\n${built.out}` : size);
     }),
   );
+testCommand(program, run);
 packCommand(program, run);
 verifyCommand(program, run);
 keyCommands(program, run);

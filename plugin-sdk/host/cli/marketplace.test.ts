@@ -85,6 +85,10 @@ it('shows the plan, wants consent, and installs', async () => {
   expect((await atoll('install', 'tide', '--yes')).stdout).toBe('installed tide 1.0.0\ntide@1.0.0 is active.\n');
   expect(await says('tide')).toBe('tide 1.0.0');
   expect((await atoll('install', 'tide', '--yes')).stdout).toContain('Nothing to do');
+  await atoll('plugins', 'disable', 'tide');
+  await atoll('remove', 'tide');
+  expect((await atoll('install', 'tide', '--yes')).stdout).toContain('`atoll plugins enable tide` starts it.');
+  await atoll('plugins', 'enable', 'tide');
   expect(errorOf(await atoll('install', 'tide@9.0.0', '--yes', '--json'))).toMatchObject({ exit: 5 });
 });
 
@@ -125,7 +129,7 @@ it('removes, with what needs it and with the data', async () => {
   await publish({ id: 'ebb', atoll: { dependencies: { tide: '^1.0.0' } } });
   await atoll('install', 'ebb', '--yes');
   expect(errorOf(await atoll('remove', 'tide', '--json'))).toMatchObject({ exit: 1, code: 'PLUGIN_NEEDED' });
-  expect((await atoll('remove', 'tide', '--cascade', '--dry-run')).stdout).toMatch(/remove +ebb[\s\S]*remove +tide/);
+  expect((await atoll('remove', 'tide', '--cascade', '--dry-run')).stdout).toMatch(/remove +ebb.*\nremove +tide/);
   expect(await says('tide')).toBe('tide 1.1.0');
   expect(await atoll('remove', 'tide', '--cascade', '--purge')).toMatchObject({ code: 2 });
   const { purged } = await atollJson<{ purged: unknown }>('remove', 'tide', '--cascade', '--purge', '--yes');

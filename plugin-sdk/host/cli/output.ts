@@ -4,7 +4,7 @@ import { showProgress } from './progress.js';
 
 /** What a command prints: text for people, or JSON for programs (`--json`). */
 export class Output {
-  constructor(private readonly json: boolean) {}
+  constructor(readonly json: boolean) {}
 
   /** `value` for programs, `text` for people. */
   result(value: unknown, text: string): void {

@@ -38,9 +38,14 @@ export function doneText({ plan, plugin }: Outcome): string {
   const lines = plan.map(
     ({ action, id, from, to }) => `${DONE[action]} ${id} ${[from, to].filter(Boolean).join(' → ')}`,
   );
-  if (plugin)
-    lines.push(`${plugin.id}@${plugin.version} is ${plugin.state}${plugin.reason ? `: ${plugin.reason}` : '.'}`);
+  if (plugin) lines.push(stateText(plugin));
   return lines.join('\n');
+}
+
+function stateText({ id, version, state, reason }: NonNullable<Outcome['plugin']>): string {
+  const told = `${id}@${version} is ${state}${reason ? `: ${reason}` : '.'}`;
+  // Whoever has disabled it once may have forgotten; installing does not change that.
+  return state === 'stopped' ? `${told} \`atoll plugins enable ${id}\` starts it.` : told;
 }
 
 const DONE = { install: 'installed', upgrade: 'upgraded', downgrade: 'downgraded', remove: 'removed' } as const;
