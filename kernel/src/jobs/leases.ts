@@ -2,7 +2,7 @@ import type { Database } from '../database/index.js';
 import type { Claim } from './types.js';
 
 /** A job whose process has not been heard of for so long is somebody else's, in seconds. */
-const LEASE_SECONDS = 9;
+export const LEASE_SECONDS = 9;
 /** A job that has lost its process so often may well be the reason. */
 export const MAX_LOST = 3;
 

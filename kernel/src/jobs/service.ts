@@ -1,13 +1,13 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { PgBoss } from 'pg-boss';
 import type { Config } from '../config/index.js';
-import type { Database } from '../database/index.js';
+import { type Database, outsideTransaction } from '../database/index.js';
 import type { EventBus } from '../events/index.js';
 import type { Logger } from '../telemetry/logger.js';
 import { inTransaction, startBoss } from './boss.js';
 import { announcer, type Announce } from './events.js';
 import { findJob, type JobPage, type JobQuery, type JobView, listJobs } from './job-view.js';
-import { handBack, INDEXES, MAX_LOST, type Orphan, renewLeases, takeOver } from './leases.js';
+import { handBack, INDEXES, LEASE_SECONDS, MAX_LOST, type Orphan, renewLeases, takeOver } from './leases.js';
 import { type Priority, priorityNumber } from './priority.js';
 import {
   type Claim,
@@ -38,6 +38,7 @@ const MAX_RETRY_DELAY = 300;
 const WAITING_SECONDS = 31_536_000;
 /** The plugin's own time limit comes first; this is the queue's, for what escapes it. */
 const EXPIRY_MARGIN_SECONDS = 600;
+const NO_JOB = '00000000-0000-0000-0000-000000000000';
 const CLOSE_MS = 5_000;
 const OVER = new Set<JobState>(['completed', 'failed', 'cancelled']);
 
@@ -66,7 +67,10 @@ export class JobService {
   async prepare({ plugin, name, schedule }: JobDefinition): Promise<void> {
     const boss = await this.#boss();
     if (schedule) checkSchedule(boss, schedule);
-    await boss.createQueue(queueOf(plugin, name), { deleteAfterSeconds: this.limits.keepSeconds });
+    const queue = queueOf(plugin, name);
+    await boss.createQueue(queue, { deleteAfterSeconds: this.limits.keepSeconds });
+    // The library looks a queue up when it first needs it, by its own connection: within a transaction that would wait for ever.
+    await boss.findJobs(queue, { id: NO_JOB });
   }
 
   /** Begins to do the jobs of a definition. The returned function takes no more; what has begun goes on. */
@@ -112,7 +116,8 @@ export class JobService {
     });
     if (!id) throw new AtollError('INTERNAL', 'The queue did not take the job.');
     this.#announce('job.queued', { id, plugin, name, organisation: org });
-    this.#wake(queueOf(plugin, name));
+    // The worker's statements are no part of the sender's transaction; what that commits later is found a moment later.
+    outsideTransaction(() => this.#wake(queueOf(plugin, name)));
     return id;
   }
 
@@ -175,7 +180,7 @@ export class JobService {
 
   #boss(): Promise<PgBoss> {
     if (this.#closed) return Promise.reject(new AtollError('SHUTTING_DOWN'));
-    this.#opening ??= this.#open().catch((error) => {
+    this.#opening ??= outsideTransaction(() => this.#open()).catch((error) => {
       this.#opening = undefined;
       throw error;
     });
@@ -187,7 +192,7 @@ export class JobService {
     const boss = await startBoss(this.database, this.log);
     for (const sql of INDEXES) await this.database.query(sql);
     this.#timers.push(
-      setInterval(() => this.#wakeAll(), POLL_MS).unref(),
+      setInterval(() => this.#poll(), POLL_MS).unref(),
       setInterval(() => void this.#beat(), BEAT_MS).unref(),
     );
     return boss;
@@ -262,8 +267,12 @@ export class JobService {
     this.#beating = true;
     try {
       const runs = [...this.#runs.values()];
+      const now = performance.now();
       const ours = runs.length > 0 ? await renewLeases(this.database, runs) : new Set<string>();
-      for (const { id } of runs) if (!ours.has(id)) this.#forsake(id, 'The job was cancelled or taken over.');
+      for (const run of runs) {
+        if (ours.has(run.id)) run.renewedAt = now;
+        else this.#forsake(run.id, 'The job was cancelled or taken over.');
+      }
       if (this.#workers.size > 0) for (const orphan of await takeOver(this.database)) await this.#adopt(orphan);
     } catch (error) {
       if (!this.#closed) this.log.warn({ err: error }, 'leases of jobs could not be renewed');
@@ -291,7 +300,11 @@ export class JobService {
     for (const worker of this.#workers) if (worker.queue === queue) worker.wake();
   }
 
-  #wakeAll(): void {
+  #poll(): void {
+    // When the server has not been reached for so long, another kernel may be at the job already.
+    const stale = performance.now() - LEASE_SECONDS * 1000 + POLL_MS;
+    if (this.database.engine === 'postgresql')
+      for (const { id, renewedAt } of this.#runs.values()) if (renewedAt < stale) this.#forsake(id, 'Its lease ended.');
     for (const worker of this.#workers) worker.wake();
   }
 

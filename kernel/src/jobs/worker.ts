@@ -8,6 +8,8 @@ export interface Run extends Claim {
   /** Somebody else decides on the job now: whatever comes of this run is of no account. */
   forsaken: boolean;
   progress?: number;
+  /** When the lease was asked for the last time that it was granted, by `performance.now()`. */
+  renewedAt: number;
 }
 
 export interface WorkerDeps {
@@ -65,16 +67,18 @@ export class Worker {
       this.#again = false;
       const room = this.definition.concurrency - this.#running.size;
       if (room <= 0) return;
-      for (const claim of await this.deps.claim(this.queue, room)) this.#begin(claim);
+      const asked = performance.now();
+      for (const claim of await this.deps.claim(this.queue, room)) this.#begin(claim, asked);
     }
   }
 
-  #begin(claim: Claim): void {
+  #begin(claim: Claim, renewedAt: number): void {
     const run: Run = {
       ...claim,
       definition: this.definition,
       controller: new AbortController(),
       forsaken: false,
+      renewedAt,
     };
     this.deps.begun(run);
     const done = this.#do(run)
