@@ -101,6 +101,27 @@ describe('jobs whose plugin or process goes away', () => {
     await json('POST', `/api/v1/jobs/${id}/cancel`, {});
   });
 
+  it('runs a job by the clock', { timeout: 90_000 }, async () => {
+    const source = `schedule.cron('ticks', '* * * * *', ({ data, attempt }) => ({ data, attempt }));`;
+    const clock = writePlugin('clock', pluginSource(source), { permissions: { schedule: true } });
+    const ticking = await PluginUnderTest.start(clock.dir);
+    try {
+      await vi.waitFor(async () => {
+        const { items } = (await (
+          await ticking.request('GET', '/api/v1/jobs?plugin=clock&state=completed')
+        ).json()) as {
+          items: { id: string }[];
+        };
+        expect(items.length).toBeGreaterThan(0);
+        const done = await ticking.request('GET', `/api/v1/jobs/${items[0]!.id}`);
+        expect(await done.json()).toMatchObject({ name: 'ticks', result: { data: null, attempt: 1 } });
+      }, 80_000);
+    } finally {
+      await ticking.close();
+      clock.remove();
+    }
+  });
+
   it('refuses what is no schedule', async () => {
     const wrong = writePlugin('late', pluginSource(`schedule.cron('odd', '61 * * * *', () => {});`), {
       permissions: { schedule: true },
