@@ -1,4 +1,6 @@
+import type { Principal } from '@atoll/plugin-sdk/contract';
 import { Type } from 'typebox';
+import type { HttpContext } from '../http/context.js';
 import type { KernelRoute } from '../http/kernel-route.js';
 import { type JobQuery, type JobService, STATES } from '../jobs/index.js';
 
@@ -32,6 +34,9 @@ const Query = Type.Object({
   organisation: Type.Optional(Type.String({ maxLength: 100 })),
 });
 
+/** Who belongs to an organisation sees its jobs only. */
+const orgOf = (ctx: HttpContext): string | undefined => (ctx.state.principal as Principal | undefined)?.organisation;
+
 /** `/api/v1/jobs`: what plugins do in the background. Jobs that failed stay there until they are replayed or their time is over. */
 export function jobApi(jobs: JobService): KernelRoute[] {
   const base = '/api/v1/jobs';
@@ -45,7 +50,10 @@ export function jobApi(jobs: JobService): KernelRoute[] {
       summary: 'Jobs, the latest first, without their data and results',
       query: Query,
       response: Type.Object({ items: Type.Array(Job), nextCursor: Type.Optional(Type.String()) }),
-      handle: ({ query }) => jobs.list(query as unknown as JobQuery),
+      handle: ({ query }, ctx) => {
+        const organisation = orgOf(ctx);
+        return jobs.list({ ...(query as unknown as JobQuery), ...(organisation !== undefined && { organisation }) });
+      },
     },
     {
       ...read,
@@ -53,19 +61,19 @@ export function jobApi(jobs: JobService): KernelRoute[] {
       path: `${base}/:id`,
       summary: 'One job, with its data and result',
       response: Job,
-      handle: ({ params }) => jobs.get(params.id!),
+      handle: ({ params }, ctx) => jobs.get(params.id!, orgOf(ctx)),
     },
     {
       ...manage,
       path: `${base}/:id/cancel`,
       summary: 'Cancel a job; the handler of one that runs is told',
-      handle: ({ params }) => jobs.cancel(params.id!),
+      handle: ({ params }, ctx) => jobs.cancel(params.id!, orgOf(ctx)),
     },
     {
       ...manage,
       path: `${base}/:id/replay`,
       summary: 'Do a job again that has failed or was cancelled',
-      handle: ({ params }) => jobs.replay(params.id!),
+      handle: ({ params }, ctx) => jobs.replay(params.id!, orgOf(ctx)),
     },
   ];
 }

@@ -45,6 +45,9 @@ it('stores a job with the transaction that sends it, or not at all', async () =>
   await expect(failing).rejects.toThrow('undone');
   await expect(jobs.get(dropped)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   expect(ran).toEqual([kept]);
+  expect(await jobs.get(kept, 'default')).toMatchObject({ id: kept });
+  for (const act of ['get', 'cancel', 'replay'] as const)
+    await expect(jobs[act](kept, 'another')).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
 it('does each of many jobs once', async () => {

@@ -121,8 +121,9 @@ export class JobService {
     return id;
   }
 
-  async get(id: string): Promise<JobView> {
-    return (await this.#find(id)).view;
+  /** With an organisation, a job of another one is not found; so for all that take one. */
+  async get(id: string, org?: string): Promise<JobView> {
+    return (await this.#find(id, org)).view;
   }
 
   async list(query: JobQuery): Promise<JobPage> {
@@ -131,8 +132,8 @@ export class JobService {
   }
 
   /** Ends a job that has not ended; the handler of one that runs is told. Throws CONFLICT for one that has. */
-  async cancel(id: string): Promise<JobView> {
-    const { queue, view: before } = await this.#find(id);
+  async cancel(id: string, org?: string): Promise<JobView> {
+    const { queue, view: before } = await this.#find(id, org);
     if (OVER.has(before.state)) throw new AtollError('CONFLICT', `The job is ${before.state}.`);
     const boss = await this.#boss();
     await boss.cancel(queue, id, this.#own());
@@ -144,8 +145,8 @@ export class JobService {
   }
 
   /** Has a job that failed or was cancelled done again. Throws CONFLICT for any other. */
-  async replay(id: string): Promise<JobView> {
-    const { queue, view: before } = await this.#find(id);
+  async replay(id: string, org?: string): Promise<JobView> {
+    const { queue, view: before } = await this.#find(id, org);
     const rows = await this.database.query(
       `update pgboss.job set state = 'retry', retry_limit = retry_limit + 1, completed_on = null, output = null,
               start_after = now(), keep_until = now() + interval '${WAITING_SECONDS} seconds', data = data - 'lost'
@@ -321,10 +322,11 @@ export class JobService {
     });
   }
 
-  async #find(id: string): Promise<{ queue: string; view: JobView }> {
+  async #find(id: string, org?: string): Promise<{ queue: string; view: JobView }> {
     await this.#boss();
     const found = await findJob(this.database, id);
-    if (!found) throw new AtollError('NOT_FOUND', `There is no job "${id}".`);
+    if (!found || (org !== undefined && found.view.organisation !== org))
+      throw new AtollError('NOT_FOUND', `There is no job "${id}".`);
     return found;
   }
 
