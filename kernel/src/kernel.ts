@@ -13,6 +13,7 @@ import { resolve, register } from './di/container.js';
 import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
 import { databaseApi } from './api/database.js';
+import { jobApi } from './api/jobs.js';
 import { pluginDataApi } from './api/plugin-data.js';
 import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
@@ -83,6 +84,7 @@ export class Kernel {
     await this.#gateway?.close();
     await this.#guard?.close();
     await resolve(this.container, T.PLUGIN_MANAGER).close();
+    await resolve(this.container, T.JOBS).close();
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
@@ -149,6 +151,7 @@ export class Kernel {
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
+        ...jobApi(resolve(this.container, T.JOBS)),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],
       version: KERNEL_VERSION,

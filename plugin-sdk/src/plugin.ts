@@ -1,5 +1,6 @@
 import type { Events, Lifecycle, Log, Metrics, Secrets, Ws } from './capabilities.js';
 import type { Http } from './http.js';
+import type { Jobs, Schedule } from './jobs.js';
 import type { Services } from './services.js';
 import type { Storage } from './storage.js';
 
@@ -14,6 +15,8 @@ export interface PluginContext<Config = Record<string, unknown>> {
   readonly services: Services;
   readonly secrets: Secrets;
   readonly storage: Storage;
+  readonly jobs: Jobs;
+  readonly schedule: Schedule;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;

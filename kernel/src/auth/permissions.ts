@@ -8,6 +8,8 @@ export const PERMISSIONS = {
   'plugins.call': 'Call plugins over HTTP and WebSocket',
   'events.read': 'Subscribe to events',
   'database.manage': 'Back the database up and restore it',
+  'jobs.read': 'See background jobs of all plugins',
+  'jobs.manage': 'Cancel and replay background jobs',
   'users.read': 'See users and roles of the organisation',
   'users.manage': 'Create, change and remove users, members and roles of the organisation',
   'api-keys.own': "Have API keys with at most one's own permissions",
@@ -27,6 +29,8 @@ const INSTALLATION: ReadonlySet<string> = new Set<KernelPermission>([
   'plugins.inspect',
   'plugins.manage',
   'database.manage',
+  'jobs.read',
+  'jobs.manage',
   'organisations.manage',
 ]);
 
@@ -35,7 +39,7 @@ const USER: KernelPermission[] = ['plugins.read', 'plugins.call', 'events.read',
 /** Roles that every organisation has. */
 export const ROLES = {
   admin: [EVERYTHING],
-  operator: [...USER, 'plugins.inspect', 'plugins.manage', 'database.manage', 'users.read'],
+  operator: [...USER, 'plugins.inspect', 'plugins.manage', 'database.manage', 'jobs.read', 'jobs.manage', 'users.read'],
   developer: [...USER, 'plugins.inspect'],
   user: USER,
   viewer: ['plugins.read', 'events.read'],

@@ -178,6 +178,30 @@ export const StorageSection = Type.Object(
   closed,
 );
 
+export const JobsSection = Type.Object(
+  {
+    maxDataBytes: Type.Integer({
+      minimum: 1024,
+      maximum: 16_777_216,
+      default: 1_048_576,
+      description: "A job's data, and its result, as JSON, in bytes.",
+    }),
+    maxWaiting: Type.Integer({ minimum: 1, default: 100_000, description: 'Unfinished jobs of one plugin.' }),
+    agingSeconds: Type.Integer({
+      minimum: 1,
+      maximum: 86_400,
+      default: 60,
+      description: 'A job that has waited so long counts like a new one of the next higher priority.',
+    }),
+    keepSeconds: Type.Integer({
+      minimum: 60,
+      default: 604_800,
+      description: 'How long finished jobs are kept with their results, in seconds.',
+    }),
+  },
+  closed,
+);
+
 export const WsSection = Type.Object(
   {
     maxConnections: Type.Integer({ minimum: 1, default: 1000, description: 'Open WebSocket connections.' }),
@@ -373,6 +397,7 @@ export const ConfigSchema = Type.Object(
     auth: AuthSection,
     database: DatabaseSection,
     storage: StorageSection,
+    jobs: JobsSection,
     ws: WsSection,
     sandbox: SandboxSection,
     net: NetSection,

@@ -18,8 +18,11 @@ export const currentScope = (): TransactionScope | undefined => scopes.getStore(
 
 export const runInScope = <T>(scope: TransactionScope, work: () => Promise<T>): Promise<T> => scopes.run(scope, work);
 
+/** As it is before any transaction: MikroORM has a context of its own, which has to be left as well. */
+const noContext = AsyncLocalStorage.snapshot() as (work: () => unknown) => unknown;
+
 /** Runs work that a transaction starts and does not wait for: it gets no part in it. */
-export const outsideTransaction = <T>(work: () => T): T => scopes.exit(work);
+export const outsideTransaction = <T>(work: () => T): T => noContext(work) as T;
 
 /**
  * For what may take long: a transaction holds a connection, and in the embedded database everybody else waits for it. Throws INTERNAL

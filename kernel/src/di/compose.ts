@@ -9,6 +9,7 @@ import { declaredPermissions, Identity } from '../identity/index.js';
 import { RouteTable } from '../http/route-table.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
+import { JobService } from '../jobs/index.js';
 import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
@@ -39,6 +40,11 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   );
   registerLazy(container, T.IDENTITY, createIdentity);
   registerLazy(container, T.EVENT_BUS, createEventBus);
+  registerLazy(
+    container,
+    T.JOBS,
+    (c) => new JobService(resolve(c, T.DATABASE), resolve(c, T.EVENT_BUS), config.jobs, resolve(c, T.LOGGER)),
+  );
   registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
   registerLazy(
     container,
@@ -127,6 +133,7 @@ function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
     secrets: resolve(c, T.SECRETS),
     services: resolve(c, T.SERVICE_REGISTRY),
     storage: resolve(c, T.STORAGE),
+    jobs: resolve(c, T.JOBS),
   };
   return new SyscallTable(createRows(deps));
 }

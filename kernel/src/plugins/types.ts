@@ -13,7 +13,7 @@ export type PluginState =
 
 /** One thing a plugin registered with the host: undone by the host when the plugin stops. */
 export interface EffectInfo {
-  kind: 'route' | 'listener' | 'service' | 'channel' | 'timer' | 'fetch' | 'metric';
+  kind: 'route' | 'listener' | 'service' | 'channel' | 'timer' | 'job' | 'schedule' | 'fetch' | 'metric';
   label: string;
 }
 

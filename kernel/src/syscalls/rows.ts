@@ -3,10 +3,12 @@ import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
 import { HOME } from '../auth/index.js';
 import { type EventBus, patternProblem } from '../events/index.js';
+import type { JobService } from '../jobs/index.js';
 import type { PluginFetch, SecretSource } from '../net/index.js';
 import type { PluginInstance } from '../plugins/instance.js';
 import type { ServiceRegistry } from '../plugins/service-registry.js';
 import type { StorageService } from '../storage/index.js';
+import { jobRows } from './job-rows.js';
 import { storageRows } from './storage-rows.js';
 import { type SyscallRow, syscallRow } from './table.js';
 import { topicGranted } from './topic-permission.js';
@@ -24,6 +26,7 @@ export interface RowDeps {
   secrets: SecretSource;
   services: ServiceRegistry;
   storage: StorageService;
+  jobs: JobService;
 }
 
 /** The syscall table's rows, by capability. Default is deny: what is not listed, or not permitted, is refused. */
@@ -35,6 +38,7 @@ export function createRows(deps: RowDeps): SyscallRow<PluginInstance>[] {
     netRow(deps),
     secretRow(deps),
     ...storageRows(deps.storage),
+    ...jobRows(deps.jobs),
   ];
 }
 

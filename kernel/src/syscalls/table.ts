@@ -12,7 +12,7 @@ export interface SyscallOwner {
 }
 
 export interface OwnedEffect {
-  kind: 'route' | 'listener' | 'service' | 'channel';
+  kind: 'route' | 'listener' | 'service' | 'channel' | 'job' | 'schedule';
   label: string;
   /** Makes it visible to the outside; called when the instance becomes the active one. */
   activate?: () => void;

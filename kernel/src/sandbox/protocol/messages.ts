@@ -7,7 +7,7 @@ import type { Principal } from '@atoll/plugin-sdk';
 
 /** Of every CALL from the kernel into a guest. */
 export interface KernelCallMeta {
-  /** Method: setup, health, http, channel, event, service, give, receive or stop. */
+  /** Method: setup, health, http, channel, event, service, job, give, receive or stop. */
   m: string;
   /** Time left, in ms. */
   d: number;
@@ -41,6 +41,13 @@ export interface HttpReplyMeta {
 export interface IndexedCallMeta extends KernelCallMeta {
   /** Index of the listener, channel or service in the order of registration. */
   i: number;
+}
+
+export interface JobCallMeta extends IndexedCallMeta {
+  /** Id of the job. */
+  j: string;
+  /** Which start of it this is, from 1. */
+  n: number;
 }
 
 export interface ServiceCallMeta extends IndexedCallMeta {

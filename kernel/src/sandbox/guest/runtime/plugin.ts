@@ -6,6 +6,7 @@ import { stringifyResult } from './errors.js';
 import { createHttp } from './http.js';
 import { handle } from './inbound.js';
 import { ask } from './outbound.js';
+import { createJobs } from './jobs.js';
 import { createServices } from './services.js';
 import { createStorage } from './storage.js';
 
@@ -33,6 +34,7 @@ export function installPlugin(): void {
       services: createServices(register),
       secrets: createSecrets(),
       storage: createStorage(register),
+      ...createJobs(register),
       log: createLog(),
       metrics: createMetrics(),
       lifecycle: {
