@@ -5,7 +5,7 @@ import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { PackageStore } from '@atoll/registry';
 import type { DependencyContainer } from 'tsyringe';
-import { type RootKey, RootKeyAuthenticator, loadRootKey } from './auth/index.js';
+import { loadMasterKey, loadRootKey, type RootKey, RootKeyAuthenticator } from './auth/index.js';
 import type { Config } from './config/index.js';
 import { composeKernel } from './di/compose.js';
 import type { Fakes } from './plugins/manager.js';
@@ -15,6 +15,7 @@ import { createHttpApp, ServerGuard } from './http/index.js';
 import { databaseApi } from './api/database.js';
 import { pluginDataApi } from './api/plugin-data.js';
 import { marketplaceApi } from './api/marketplace.js';
+import { identityApi } from './api/identity.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -63,10 +64,11 @@ export class Kernel {
     // Beside everything else: it takes longer than all the rest up to where it is needed.
     const opened = step('database', () => resolve(this.container, T.DATABASE).open());
     opened.catch(() => {});
-    const rootKey = await step('root key', () => this.#loadRootKey());
+    const rootKey = await step('keys', () => this.#loadKeys());
     await step('registry', () => this.#openRegistry());
     const url = await step('http', () => this.#listen());
     await opened;
+    await resolve(this.container, T.IDENTITY).start();
     this.#sweepStorage();
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
@@ -84,6 +86,7 @@ export class Kernel {
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
+    if (this.container.isRegistered(T.MASTER_KEY)) await resolve(this.container, T.IDENTITY).close();
     await resolve(this.container, T.DATABASE).close();
     resolve(this.container, T.PACKAGE_STORE).close();
   }
@@ -98,10 +101,11 @@ export class Kernel {
     register(this.container, T.PACKAGE_STORE, store);
   }
 
-  async #loadRootKey(): Promise<RootKey> {
+  async #loadKeys(): Promise<RootKey> {
     const { server, auth } = this.options.config;
     const rootKey = await loadRootKey(path.resolve(server.dataDir), auth.adminKey);
-    register(this.container, T.AUTHENTICATOR, new RootKeyAuthenticator(rootKey.key));
+    register(this.container, T.ROOT_KEY, new RootKeyAuthenticator(rootKey.key));
+    register(this.container, T.MASTER_KEY, await loadMasterKey(path.resolve(server.dataDir), auth.masterKey));
     return rootKey;
   }
 
@@ -127,7 +131,7 @@ export class Kernel {
     const [host, log, authenticator] = [
       resolve(this.container, T.PLUGIN_MANAGER),
       resolve(this.container, T.LOGGER),
-      resolve(this.container, T.AUTHENTICATOR),
+      resolve(this.container, T.IDENTITY).credentials,
     ];
     const app = createHttpApp({
       config,
@@ -143,6 +147,7 @@ export class Kernel {
           store: resolve(this.container, T.PACKAGE_STORE),
           installer: () => resolve(this.container, T.INSTALLER),
         }),
+        ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],

@@ -128,7 +128,7 @@ function testConfig(dir: string, dataDir: string, id: string, { config }: Plugin
   return {
     ...defaults,
     server: { ...defaults.server, port: 0, dataDir },
-    auth: { adminKey: KEY },
+    auth: { ...defaults.auth, adminKey: KEY },
     database: { ...defaults.database },
     sandbox: { ...defaults.sandbox, spares: 0 },
     log: { ...defaults.log, level: 'silent' },

@@ -25,8 +25,18 @@ export interface ChannelCall<T> {
 
 /** Channels that clients reach over the one WebSocket at `/ws` by `{ type: 'call', channel: '<plugin id>.<name>' }`. */
 export interface Ws {
-  channel(name: string, handler: (call: ChannelCall<unknown>) => unknown): void;
-  channel<S extends TSchema>(name: string, input: S, handler: (call: ChannelCall<Static<S>>) => unknown): void;
+  channel(name: string, handler: (call: ChannelCall<unknown>) => unknown, options?: ChannelOptions): void;
+  channel<S extends TSchema>(
+    name: string,
+    input: S,
+    handler: (call: ChannelCall<Static<S>>) => unknown,
+    options?: ChannelOptions,
+  ): void;
+}
+
+export interface ChannelOptions {
+  /** What the caller needs beside `plugins.call`: a name out of the manifest's `access`. */
+  permission?: string;
 }
 
 /** Counters, gauges and histograms; they appear at `/metrics` as `atoll_plugin_<name>{plugin="<id>"}`. */

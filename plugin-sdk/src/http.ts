@@ -15,6 +15,8 @@ export interface RouteSchemas {
   summary?: string;
   description?: string;
   tags?: string[];
+  /** What the caller needs beside `plugins.call`: a name out of the manifest's `access`. */
+  permission?: string;
   /** Largest accepted body in bytes. */
   maxBodyBytes?: number;
   /** Longest time in ms for an answer, and between the chunks of a stream. */

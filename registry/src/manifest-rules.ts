@@ -5,7 +5,7 @@ import type { ManifestField } from './manifest-schema.js';
 /** Paths of the kernel; a plugin can own neither them nor anything above or below them. */
 const RESERVED = [
   '/health', '/metrics', '/openapi.json', '/ws', '/api/v1/plugins', '/api/v1/auth', '/api/v1/users', '/api/v1/api-keys',
-  '/api/v1/secrets', '/api/v1/audit', '/api/v1/marketplace', '/api/v1/gpu', '/api/v1/nodes', '/api/v1/jobs',
+  '/api/v1/organisations', '/api/v1/roles', '/api/v1/permissions', '/api/v1/limits', '/api/v1/secrets', '/api/v1/audit', '/api/v1/marketplace', '/api/v1/gpu', '/api/v1/nodes', '/api/v1/jobs',
 ]; // biome-ignore format: a list
 
 const SERVICE = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;

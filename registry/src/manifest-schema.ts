@@ -35,6 +35,28 @@ const Permissions = Type.Object(
   { ...closed, default: {}, description: 'What it asks for. What is not listed here is denied.' },
 );
 
+const Access = Type.Record(
+  Type.String({ pattern: '^[a-z][a-z0-9.-]{0,63}$' }),
+  Type.Object(
+    {
+      title: Type.String({ minLength: 1, maxLength: 200, description: 'What it allows, for people.' }),
+      roles: Type.Optional(
+        Type.Array(Type.Union(['operator', 'developer', 'user', 'viewer'].map((role) => Type.Literal(role))), {
+          maxItems: 10,
+          description: 'Built-in roles that have it; `admin` has all.',
+        }),
+      ),
+    },
+    closed,
+  ),
+  {
+    ...closed,
+    default: {},
+    maxProperties: 100,
+    description: 'Permissions that its routes and channels can ask callers for; `write` is `<id>/write` to others.',
+  },
+);
+
 const Limits = Type.Object(
   {
     memoryMb: Type.Integer({ minimum: 8, maximum: 1024, default: 64, description: 'Heap of its isolate.' }),
@@ -88,6 +110,7 @@ export const ManifestField = Type.Object(
     provides: names('Service → semver version of the contract.'),
     consumes: names('Service → semver range.'),
     permissions: Permissions,
+    access: Access,
     limits: Limits,
     config: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), {

@@ -41,6 +41,7 @@ describe('a manifest that is fine', () => {
         net: [], storage: false, gpu: false, jobs: false, schedule: false, cache: false, secrets: [],
         events: { publish: [], subscribe: [] },
       },
+      access: {},
       limits: { memoryMb: 64, timeoutMs: 5000, concurrency: 16 },
     }); // biome-ignore format: as in the manifest
   });

@@ -5,6 +5,7 @@ import { renderTable, type Row } from './report.js';
 import { benchBoot, benchStart } from './start.js';
 import { benchStorage } from './storage.js';
 import { benchStreaming } from './streaming.js';
+import { benchSwap } from './swap.js';
 
 /* `npm run bench`: medians and their ratios to baselines of the same run, as a Markdown table on stdout. `npm run bench http` runs one part. */
 
@@ -12,6 +13,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   http: benchHttp,
   streaming: benchStreaming,
   start: benchStart,
+  swap: benchSwap,
   boot: benchBoot,
   memory: benchMemory,
   storage: benchStorage,

@@ -27,6 +27,7 @@ export function pluginApi(host: PluginHost): KernelRoute[] {
   const tag = 'plugins';
   const base = '/api/v1/plugins';
   const read = { tag, permission: 'plugins.read' as const };
+  const inspect = { tag, permission: 'plugins.inspect' as const };
   const manage = { tag, permission: 'plugins.manage' as const, response: Plugin };
   return [
     {
@@ -76,7 +77,7 @@ export function pluginApi(host: PluginHost): KernelRoute[] {
       handle: ({ params, body }) => host.reload(params.id!, { discardState: body.discardState === true }),
     },
     {
-      ...read,
+      ...inspect,
       method: 'GET',
       path: `${base}/:id/logs`,
       summary: 'The latest log lines of a plugin, oldest first',
@@ -86,7 +87,7 @@ export function pluginApi(host: PluginHost): KernelRoute[] {
       }),
     },
     {
-      ...read,
+      ...inspect,
       method: 'GET',
       path: `${base}/:id/config`,
       summary: 'Configuration of a plugin, secrets masked',

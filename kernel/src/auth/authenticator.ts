@@ -1,15 +1,30 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Principal } from '@atoll/plugin-sdk/contract';
+import { EVERYTHING } from '@atoll/plugin-sdk/contract';
+import { HOME } from './permissions.js';
 
-/** Finds out who calls. Users and API keys are further implementations. */
+/** Finds out who calls. */
 export interface Authenticator {
-  /** The principal of a bearer credential, or undefined when it is worth nothing. */
-  authenticate(bearer: string): Principal | undefined;
+  /**
+   * The principal of a bearer credential, or undefined when it is worth nothing. At once for what was seen lately. Rejects with
+   * DATABASE_UNAVAILABLE when that can't be found out.
+   */
+  authenticate(bearer: string): Principal | undefined | Promise<Principal | undefined>;
+  /** For connections: who it is as long as the login lasts, even when its access token has expired. As `authenticate` when absent. */
+  revalidate?(bearer: string): Promise<Principal | undefined>;
+  /** Tells that what credentials are worth may have changed. */
+  onChange?(listener: () => void): () => void;
 }
 
-const ROOT: Principal = Object.freeze({ kind: 'root', id: 'root', roles: Object.freeze(['admin']) });
+export const ROOT: Principal = Object.freeze({
+  kind: 'root',
+  id: 'root',
+  organisation: HOME,
+  roles: Object.freeze(['admin']),
+  permissions: Object.freeze([EVERYTHING]),
+});
 
-const digest = (text: string) => hash('sha256', text, 'buffer');
+export const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
 
 /** Knows the root key only. */
 export class RootKeyAuthenticator implements Authenticator {
@@ -20,7 +35,11 @@ export class RootKeyAuthenticator implements Authenticator {
   }
 
   authenticate(bearer: string): Principal | undefined {
-    // Digests are of one length, so the comparison takes the same time whatever was sent.
-    return timingSafeEqual(digest(bearer), this.#expected) ? ROOT : undefined;
+    return this.matches(digest(bearer)) ? ROOT : undefined;
+  }
+
+  /** Digests are of one length, so the comparison takes the same time whatever was sent. */
+  matches(digested: Buffer): boolean {
+    return timingSafeEqual(digested, this.#expected);
   }
 }

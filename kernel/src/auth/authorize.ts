@@ -1,11 +1,14 @@
-import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import { AtollError, allows, type Principal } from '@atoll/plugin-sdk/contract';
+import type { Permission } from './permissions.js';
 
-/** What a route of the kernel or a mount of a plugin asks for. */
-export type Permission = 'plugins.read' | 'plugins.manage' | 'plugins.call' | 'events.read' | 'database.manage';
-
-/** The one place that decides. Until there are users only the root key exists, and it may do everything. */
-export function authorize(principal: Principal | undefined, permission: Permission): Principal {
+/**
+ * The one place that decides whether a principal may. Default is deny: plugins and the kernel's own principals have no permissions here.
+ * Throws UNAUTHENTICATED or FORBIDDEN.
+ */
+export function authorize(principal: Principal | undefined, permission: Permission | `${string}/${string}`): Principal {
   if (!principal) throw new AtollError('UNAUTHENTICATED');
-  if (principal.kind === 'root') return principal;
-  throw new AtollError('FORBIDDEN', `This needs the permission "${permission}".`);
+  if (allows(principal, permission) || (permission === 'signed-in' && isClient(principal))) return principal;
+  throw new AtollError('FORBIDDEN', `This needs the permission "${permission}".`, { permission });
 }
+
+const isClient = ({ kind }: Principal): boolean => kind === 'root' || kind === 'user' || kind === 'key';

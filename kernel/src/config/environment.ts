@@ -10,6 +10,7 @@ const SHORT: Readonly<Record<string, string>> = {
   ATOLL_PORT: 'server.port',
   ATOLL_DATA_DIR: 'server.dataDir',
   ATOLL_ADMIN_KEY: 'auth.adminKey',
+  ATOLL_MASTER_KEY: 'auth.masterKey',
   ATOLL_PLUGIN_PATH: 'plugins.path',
 };
 

@@ -5,6 +5,7 @@ import type { DependencyContainer } from 'tsyringe';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
+import { declaredPermissions, Identity } from '../identity/index.js';
 import { RouteTable } from '../http/route-table.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
@@ -36,6 +37,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.STORAGE,
     (c) => new StorageService(resolve(c, T.DATABASE), config.storage, resolve(c, T.LOGGER)),
   );
+  registerLazy(container, T.IDENTITY, createIdentity);
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
   registerLazy(
@@ -79,6 +81,20 @@ function createDatabase(c: DependencyContainer, dataDir: string): Database {
       process.kill(process.pid, 'SIGTERM');
     },
   });
+}
+
+function createIdentity(c: DependencyContainer): Identity {
+  const identity: Identity = new Identity({
+    database: resolve(c, T.DATABASE),
+    config: resolve(c, T.CONFIG).auth,
+    master: resolve(c, T.MASTER_KEY),
+    root: resolve(c, T.ROOT_KEY),
+    declared: () => declaredPermissions(resolve(c, T.PLUGIN_MANAGER).manifests()),
+    log: resolve(c, T.LOGGER),
+  });
+  // What roles amount to depends on what plugins declare.
+  resolve(c, T.EVENT_BUS).subscribe('plugin.state.changed', () => identity.changes.forgetAll());
+  return identity;
 }
 
 function createEventBus(c: DependencyContainer): EventBus {

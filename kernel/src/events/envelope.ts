@@ -5,6 +5,8 @@ export interface EmitOptions {
   /** CloudEvents `source`; `/kernel` when absent. */
   source?: string;
   traceparent?: string;
+  /** Whose event it is; the installation's own when absent. */
+  organisation?: string;
 }
 
 /**
@@ -14,7 +16,7 @@ export interface EmitOptions {
 export function createEvent(
   topic: string,
   data: unknown,
-  { source = '/kernel', traceparent }: EmitOptions,
+  { source = '/kernel', traceparent, organisation }: EmitOptions,
 ): CloudEvent {
   return Object.freeze({
     specversion: '1.0',
@@ -25,6 +27,7 @@ export function createEvent(
     datacontenttype: 'application/json',
     data: snapshot(topic, data),
     ...(traceparent !== undefined && { traceparent }),
+    ...(organisation !== undefined && { organisation }),
   } as const);
 }
 

@@ -34,7 +34,7 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
   app.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') log.error({ err: error }, 'koa');
   });
-  app.use(identify(deps.authenticator));
+  app.use(identify(deps.authenticator, config.server.trustProxy));
   app.use(observe(metrics, log));
   app.use(securityHeaders());
   app.use(errorMiddleware(host, log));
@@ -68,6 +68,7 @@ function kernelRouter(deps: HttpAppDeps): Router {
     method: 'GET',
     path: '/openapi.json',
     tag: 'system',
+    permission: 'public',
     summary: 'This document',
     handle: () => openApi.document(),
   };
@@ -77,13 +78,13 @@ function kernelRouter(deps: HttpAppDeps): Router {
 }
 
 function systemRoutes({ metrics, readiness }: HttpAppDeps): KernelRoute[] {
-  const tag = 'system';
+  const open = { tag: 'system', permission: 'public' as const };
   return [
-    { method: 'GET', path: '/health/live', tag, summary: 'The process answers', handle: () => ({ status: 'ok' }) },
+    { ...open, method: 'GET', path: '/health/live', summary: 'The process answers', handle: () => ({ status: 'ok' }) },
     {
+      ...open,
       method: 'GET',
       path: '/health/ready',
-      tag,
       summary: 'The server takes requests; 503 while it starts or stops',
       handle: (_, ctx) => {
         const checks = readiness();
@@ -93,9 +94,9 @@ function systemRoutes({ metrics, readiness }: HttpAppDeps): KernelRoute[] {
       },
     },
     {
+      ...open,
       method: 'GET',
       path: '/metrics',
-      tag,
       summary: 'Prometheus metrics',
       contentType: 'text/plain',
       handle: async (_, ctx) => {

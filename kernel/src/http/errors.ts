@@ -4,6 +4,7 @@ import type { HttpContext } from './context.js';
 import type { ErrorTemplate, PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import { fillErrorTemplate } from './error-template.js';
+import { principalOf } from './middleware.js';
 import { problemOf, retryAfterOf } from './problem.js';
 
 /** Under these, nobody without credentials learns what is there and what is not. */
@@ -31,7 +32,7 @@ export function writeError(ctx: HttpContext, error: AtollError, host: PluginHost
   const retryAfter = retryAfterOf(error);
   ctx.status = problem.status;
   if (retryAfter !== undefined) ctx.set('retry-after', String(retryAfter));
-  if (error.code === 'UNAUTHENTICATED') ctx.set('www-authenticate', 'Bearer realm="atoll"');
+  if (problem.status === 401) ctx.set('www-authenticate', 'Bearer realm="atoll"');
   ctx.type = own ? 'application/json' : 'application/problem+json';
   ctx.body = own ?? JSON.stringify(problem);
 }
@@ -53,8 +54,9 @@ function toOriginForm(ctx: HttpContext): void {
   if (!url) throw new AtollError('BAD_REQUEST', 'The request target is neither a path nor a URL.');
 }
 
-function nothingAt({ path, state }: HttpContext): AtollError {
-  if (PROTECTED.test(path) && state.principal === undefined) return new AtollError('UNAUTHENTICATED');
+function nothingAt(ctx: HttpContext): AtollError {
+  const { path } = ctx;
+  if (PROTECTED.test(path) && principalOf(ctx) === undefined) return new AtollError('UNAUTHENTICATED');
   return new AtollError('NOT_FOUND', `There is nothing at ${path}.`);
 }
 

@@ -4,17 +4,18 @@ import type { Router } from '@koa/router';
 import { authorize, type Permission } from '../auth/index.js';
 import { compileGuestSchema } from '../schema/index.js';
 import { parseJson, readBody } from './body.js';
+import { principalOf } from './middleware.js';
 import type { HttpContext } from './context.js';
 
 /** One route of the kernel's own API: the same declaration serves routing, checking and the OpenAPI document. */
 export interface KernelRoute {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With `:name` parameters. */
   path: string;
   summary: string;
   tag: string;
-  /** Absent: open to everyone. */
-  permission?: Permission;
+  /** Without one nobody may: `public` is open to everyone. */
+  permission: Permission;
   query?: object;
   /** Schema of the JSON body; an absent body counts as `{}`. */
   body?: object;
@@ -27,6 +28,21 @@ export interface KernelRequest {
   params: Record<string, string>;
   query: Record<string, unknown>;
   body: Record<string, unknown>;
+  caller: Caller;
+}
+
+/** Who asks, and from where. */
+export interface Caller {
+  /** Absent only where the route is public. */
+  principal?: Principal;
+  address: string;
+  agent?: string;
+}
+
+/** Of a route that is not public. */
+export function actorOf({ caller }: KernelRequest): Principal {
+  if (!caller.principal) throw new AtollError('UNAUTHENTICATED');
+  return caller.principal;
 }
 
 const MAX_BODY_BYTES = 1_048_576;
@@ -36,14 +52,17 @@ export function mountKernelRoute(router: Router, route: KernelRoute): void {
   const body = route.body && compileGuestSchema(route.body as JsonSchema, { defaults: true });
   const handler = async (ctx: HttpContext) => {
     ctx.state.route = route.path;
-    if (route.permission) authorize(ctx.state.principal as Principal | undefined, route.permission);
+    const principal = principalOf(ctx);
+    if (route.permission !== 'public') authorize(principal, route.permission);
     const request: KernelRequest = {
       params: ctx.params as Record<string, string>,
       query: checked(query, { ...ctx.query }, 'The query'),
       body: body ? checked(body, await jsonBody(ctx), 'The body') : {},
+      caller: callerOf(ctx, principal),
     };
     const result = await route.handle(request, ctx);
     if (result !== undefined) ctx.body = result;
+    else if (ctx.body === undefined && ctx.respond !== false) ctx.status = 204;
   };
   router.register(route.path, [route.method], handler as never);
 }
@@ -55,6 +74,15 @@ export function refuseWrongMethod(ctx: HttpContext, next: Next): Promise<unknown
   if (allowed.length === 0) return next();
   ctx.set('allow', allowed.join(', '));
   throw new AtollError('METHOD_NOT_ALLOWED', `${ctx.path} knows ${allowed.join(', ')}.`);
+}
+
+function callerOf(ctx: HttpContext, principal: Principal | undefined): Caller {
+  const agent = ctx.req.headers['user-agent'];
+  return {
+    ...(principal && { principal }),
+    address: ctx.state.address as string,
+    ...(agent !== undefined && { agent }),
+  };
 }
 
 async function jsonBody(ctx: HttpContext): Promise<unknown> {

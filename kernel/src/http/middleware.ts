@@ -4,15 +4,18 @@ import { Socket } from 'node:net';
 import helmet from 'helmet';
 import type { Middleware } from 'koa';
 import compress from 'koa-compress';
+import type { Principal } from '@atoll/plugin-sdk/contract';
 import type { Authenticator } from '../auth/index.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { continueTrace } from '../telemetry/trace.js';
+import { clientAddress } from './client-address.js';
+import type { HttpContext } from './context.js';
 
 const REQUEST_ID = /^[A-Za-z0-9_.-]{8,128}$/;
 
 /** Request id, trace and who calls. Whether they may is decided where it matters. */
-export function identify(authenticator: Authenticator): Middleware {
+export function identify(authenticator: Authenticator, trustProxy: boolean): Middleware {
   return (ctx, next) => {
     const given = ctx.req.headers['x-request-id'];
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
@@ -20,10 +23,31 @@ export function identify(authenticator: Authenticator): Middleware {
     ctx.state.traceparent = continueTrace(ctx.req.headers.traceparent as string | undefined);
     ctx.res.setHeader('x-request-id', requestId);
     ctx.res.setHeader('traceparent', ctx.state.traceparent as string);
+    ctx.state.address = clientAddress(ctx.req, trustProxy);
     const bearer = bearerOf(ctx.req.headers.authorization);
-    if (bearer !== undefined) ctx.state.principal = authenticator.authenticate(bearer);
-    return next();
+    if (bearer === undefined) return next();
+    const principal = authenticator.authenticate(bearer);
+    if (!(principal instanceof Promise)) {
+      ctx.state.principal = principal;
+      return next();
+    }
+    return principal
+      .then(
+        (found) => {
+          ctx.state.principal = found;
+        },
+        (error) => {
+          ctx.state.unidentified = error;
+        },
+      )
+      .then(next);
   };
+}
+
+/** Who calls; undefined without valid credentials. Throws what kept the kernel from finding out. */
+export function principalOf({ state }: HttpContext): Principal | undefined {
+  if (state.unidentified !== undefined) throw state.unidentified;
+  return state.principal as Principal | undefined;
 }
 
 export function bearerOf(header: string | undefined): string | undefined {

@@ -18,7 +18,7 @@ interface Document {
 const table = new RouteTable();
 const openApi = new OpenApi(
   [
-    { method: 'GET', path: '/open', tag: 't', summary: 's', handle: () => ({}) },
+    { method: 'GET', path: '/open', permission: 'public', tag: 't', summary: 's', handle: () => ({}) },
     {
       method: 'PUT',
       path: '/kernel/:id/config',

@@ -156,7 +156,7 @@ function kernelOperation(route: KernelRoute, names: Names): Operation {
       operationId,
       summary: route.summary,
       tags: [route.tag],
-      ...(route.permission === undefined && { security: [] }),
+      ...(route.permission === 'public' ? { security: [] } : { 'x-atoll-permission': route.permission }),
       parameters: parameters(template, { query: route.query as JsonSchema | undefined }, operationId),
       ...(route.body && { requestBody: { content: { 'application/json': { schema: route.body } } } }),
       responses: {
@@ -195,6 +195,7 @@ function pluginOperation(route: CompiledRoute, names: Names): Operation {
         default: PROBLEM,
       },
       'x-atoll-plugin': route.plugin,
+      'x-atoll-permission': route.permission ?? 'plugins.call',
     },
   };
 }

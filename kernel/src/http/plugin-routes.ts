@@ -7,6 +7,7 @@ import type { Validator } from '../schema/index.js';
 import { parseJson, readBody } from './body.js';
 import { ClientSignal } from './client-signal.js';
 import { headersForPlugin } from './headers.js';
+import { principalOf } from './middleware.js';
 import { sendReply } from './reply.js';
 import type { CompiledRoute, RouteMatch, RouteTable } from './route-table.js';
 
@@ -22,13 +23,19 @@ export function pluginRoutes(deps: PluginRoutesDeps): Middleware {
     const found = await findRoute(ctx, deps);
     if (!found) return next();
     ctx.state.route = found.route.path;
-    const principal = authorize(ctx.state.principal as Principal | undefined, 'plugins.call');
+    const principal = authorizeCall(ctx, found.route);
     const raw = await bodyOf(ctx, found.route, deps.maxBodyBytes);
     const match = needsNewLook(found.route) ? await findLive(ctx, deps, found) : found;
     if (!match) return next();
+    if (match !== found) authorizeCall(ctx, match.route);
     // From the look to the call nothing else may run, or a swap could come in between.
     await sendReply(ctx, await match.route.call(toCall(ctx, match, principal, raw)));
   };
+}
+
+function authorizeCall(ctx: HttpContext, { permission }: CompiledRoute): Principal {
+  const principal = authorize(principalOf(ctx), 'plugins.call');
+  return permission === undefined ? principal : authorize(principal, permission);
 }
 
 const needsNewLook = ({ version }: CompiledRoute) => version !== undefined && (!version.live || version.paused);
@@ -52,7 +59,7 @@ async function findRoute(ctx: HttpContext, { routes, host }: PluginRoutesDeps): 
   if (!found) {
     const mount = host.mountOf(ctx.path);
     if (!mount) return undefined;
-    authorize(ctx.state.principal as Principal | undefined, 'plugins.call');
+    authorize(principalOf(ctx), 'plugins.call');
     await host.settled(mount.plugin);
     found = routes.match(ctx.method, ctx.path);
     if (!found)
@@ -61,7 +68,7 @@ async function findRoute(ctx: HttpContext, { routes, host }: PluginRoutesDeps): 
       );
   }
   if ('route' in found) return found;
-  authorize(ctx.state.principal as Principal | undefined, 'plugins.call');
+  authorize(principalOf(ctx), 'plugins.call');
   ctx.set('allow', found.allowed.join(', '));
   throw new AtollError('METHOD_NOT_ALLOWED', `${ctx.path} knows ${found.allowed.join(', ')}.`);
 }

@@ -17,6 +17,7 @@ const registration = Compile(
     timeoutMs: Type.Optional(Type.Number({ minimum: 1 })),
     summary: Type.Optional(Text),
     description: Type.Optional(Text),
+    permission: Type.Optional(Type.String({ maxLength: 100 })),
     tags: Type.Optional(Type.Array(Text, { maxItems: 20 })),
   }),
 );

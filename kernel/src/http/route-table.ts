@@ -11,6 +11,8 @@ export interface CompiledRoute extends PluginRoute {
   body?: Validator;
   /** For the OpenAPI document only: plugins answer for their answers. */
   response?: Validator;
+  /** `<plugin id>/<name>` */
+  permission?: `${string}/${string}`;
 }
 
 export interface RouteMatch {
@@ -104,6 +106,8 @@ function compileRoute(route: PluginRoute): CompiledRoute {
   if (headers !== undefined) compiled.headers = compileGuestSchema(headers);
   if (body !== undefined) compiled.body = compileGuestSchema(body, { defaults: true });
   if (response !== undefined) compiled.response = compileGuestSchema(response);
+  const { permission } = route.registration;
+  if (permission !== undefined) compiled.permission = `${route.plugin}/${permission}`;
   return compiled;
 }
 

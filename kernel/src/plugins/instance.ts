@@ -1,4 +1,10 @@
-import { AtollError, type ChannelRegistration, type RouteRegistration } from '@atoll/plugin-sdk/contract';
+import {
+  AtollError,
+  type ChannelRegistration,
+  type CloudEvent,
+  type Principal,
+  type RouteRegistration,
+} from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
 import { assertOutsideTransaction } from '../database/index.js';
 import type { PluginScope } from '../di/plugin-scope.js';
@@ -19,6 +25,8 @@ export interface Channel {
   name: string;
   index: number;
   input?: Validator;
+  /** `<plugin id>/<name>` */
+  permission?: `${string}/${string}`;
 }
 
 /** How long a listener may take for one event, in ms, whatever the plugin's own limit. */
@@ -131,10 +139,15 @@ export class PluginInstance {
     });
   }
 
-  registerChannel(index: number, { name, input }: ChannelRegistration): void {
+  registerChannel(index: number, { name, input, permission }: ChannelRegistration): void {
     const full = `${this.id}.${name}`;
     if (this.channels.has(full)) throw new AtollError('PLUGIN_CLASH', `The channel ${full} is registered twice.`);
-    this.channels.set(full, { name: full, index, ...(input && { input: compileGuestSchema(input) }) });
+    this.channels.set(full, {
+      name: full,
+      index,
+      ...(input && { input: compileGuestSchema(input) }),
+      ...(permission !== undefined && { permission: `${this.id}/${permission}` as const }),
+    });
     this.addEffect({ kind: 'channel', label: full, undo: () => this.channels.delete(full) });
   }
 
@@ -155,12 +168,24 @@ export class PluginInstance {
     });
   }
 
-  async #deliver(index: number, topic: string, event: object & { traceparent?: string }): Promise<void> {
+  async #deliver(index: number, topic: string, event: CloudEvent): Promise<void> {
     await this.resumed();
     const { target, i } = this.#heirOf(topic) ?? { target: this, i: index };
     const timeoutMs = Math.min(target.manifest.limits.timeoutMs, EVENT_TIMEOUT_MS);
     const traceparent = event.traceparent ?? newTraceparent();
-    await target.call({ meta: { m: 'event', i }, body: JSON.stringify(event), timeoutMs, traceparent });
+    const principal = this.#inTheNameOf(event);
+    await target.call({
+      meta: { m: 'event', i },
+      body: JSON.stringify(event),
+      timeoutMs,
+      traceparent,
+      ...(principal && { principal }),
+    });
+  }
+
+  /** What comes of an event belongs to the organisation that it belongs to. */
+  #inTheNameOf({ organisation }: CloudEvent): Principal | undefined {
+    return organisation === undefined ? undefined : { kind: 'plugin', id: this.id, organisation, roles: [] };
   }
 
   #heirOf(topic: string): { target: PluginInstance; i: number } | undefined {

@@ -1,5 +1,6 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { dependantsOf, type PluginFolder, type PluginManifest, readPluginFolder } from '@atoll/registry';
+import { authorize } from '../auth/index.js';
 import { maskBySchema } from '../config/index.js';
 import type { PluginInstance } from './instance.js';
 import { type PluginChange, PluginSet } from './plugin-set.js';
@@ -181,6 +182,7 @@ export class PluginManager implements PluginHost {
     while (record?.instance?.paused) await record.instance.resumed();
     const found = record?.instance?.channels.get(channel);
     if (!record?.instance || !found) throw new AtollError('NOT_FOUND', `There is no channel "${channel}".`);
+    if (found.permission) authorize(principal, found.permission);
     if (found.input && !found.input.check(data)) {
       throw new AtollError('VALIDATION_FAILED', `The data for "${channel}" does not match its schema.`, {
         errors: found.input.errors(data),

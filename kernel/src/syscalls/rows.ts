@@ -1,5 +1,7 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
+import { HOME } from '../auth/index.js';
 import { type EventBus, patternProblem } from '../events/index.js';
 import type { PluginFetch, SecretSource } from '../net/index.js';
 import type { PluginInstance } from '../plugins/instance.js';
@@ -9,6 +11,7 @@ import { storageRows } from './storage-rows.js';
 import { type SyscallRow, syscallRow } from './table.js';
 import { topicGranted } from './topic-permission.js';
 
+const AccessName = Type.Optional(Type.String({ minLength: 1, maxLength: 100 }));
 const Index = Type.Integer({ minimum: 0, maximum: 10_000 });
 const Schema = Type.Optional(Type.Record(Type.String(), Type.Unknown()));
 const TimeoutMs = Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600_000 }));
@@ -46,6 +49,7 @@ const Route = Type.Object({
   summary: Type.Optional(Type.String({ maxLength: 500 })),
   description: Type.Optional(Type.String({ maxLength: 10_000 })),
   tags: Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { maxItems: 20 })),
+  permission: AccessName,
 });
 
 function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
@@ -53,8 +57,10 @@ function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
     syscallRow({
       name: 'http.route',
       input: Type.Object({ index: Index, registration: Route }),
-      denied: (manifest) =>
-        manifest.mounts.length > 0 ? undefined : 'The manifest has no `mounts`, so the plugin can have no routes.',
+      denied: (manifest, { registration }) =>
+        manifest.mounts.length > 0
+          ? undeclared(manifest, registration)
+          : 'The manifest has no `mounts`, so the plugin can have no routes.',
       handle: (plugin: PluginInstance, { index, registration }) => {
         plugin.registerRoute(index, registration as Parameters<PluginInstance['registerRoute']>[1]);
         return {};
@@ -64,8 +70,13 @@ function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
       name: 'ws.channel',
       input: Type.Object({
         index: Index,
-        registration: Type.Object({ name: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,99}$' }), input: Schema }),
+        registration: Type.Object({
+          name: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,99}$' }),
+          input: Schema,
+          permission: AccessName,
+        }),
       }),
+      denied: (manifest, { registration }) => undeclared(manifest, registration),
       handle: (plugin: PluginInstance, { index, registration }) => {
         plugin.registerChannel(index, registration);
         return {};
@@ -88,6 +99,12 @@ function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
   ];
 }
 
+/** A permission that nobody could be given would lock everybody out. */
+function undeclared({ access }: PluginManifest, { permission }: { permission?: string }): string | undefined {
+  if (permission === undefined || Object.hasOwn(access, permission)) return undefined;
+  return `The manifest does not list "${permission}" under \`access\`.`;
+}
+
 function eventRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
   return [
     syscallRow({
@@ -100,7 +117,9 @@ function eventRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
           : `"${topic}" is not in \`permissions.events.publish\`.`;
       },
       handle: (plugin: PluginInstance, { topic, data }, syscall) => {
-        events.emit(topic, data, { source: `/plugins/${plugin.id}`, traceparent: syscall.traceparent });
+        const { organisation = HOME } = syscall.principal;
+        const source = `/plugins/${plugin.id}`;
+        events.emit(topic, data, { source, traceparent: syscall.traceparent, organisation });
         return {};
       },
     }),

@@ -1,6 +1,6 @@
-import { AtollError, type CloudEvent, type Principal } from '@atoll/plugin-sdk/contract';
+import { AtollError, allows, type CloudEvent, type Principal } from '@atoll/plugin-sdk/contract';
 import type { WebSocket } from 'ws';
-import { authorize } from '../auth/index.js';
+import { authorize, HOME } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import { problemOf } from '../http/index.js';
 import type { ChannelCall, PluginHost } from '../plugins/types.js';
@@ -33,12 +33,15 @@ export class Connection {
   readonly #calls = new Map<MessageId, AbortController>();
   #budget: number;
   #budgetSince = Date.now();
+  /** Who it is now. */
+  principal: Principal;
 
   constructor(
     private readonly socket: WebSocket,
     private readonly deps: ConnectionDeps,
   ) {
     this.#budget = deps.limits.messagesPerSecond;
+    this.principal = deps.principal;
     socket.on('message', (data, binary) => this.#onMessage(data.toString(), binary));
     socket.on('close', () => this.#release());
     socket.on('error', () => this.#release());
@@ -90,7 +93,7 @@ export class Connection {
   }
 
   #subscribe(topic: string): void {
-    authorize(this.deps.principal, 'events.read');
+    authorize(this.principal, 'events.read');
     if (this.#subscriptions.has(topic)) return;
     const { maxSubscriptions } = this.deps.limits;
     if (this.#subscriptions.size >= maxSubscriptions)
@@ -102,6 +105,9 @@ export class Connection {
   }
 
   #onEvent(topic: string, event: CloudEvent): void {
+    // What the installation tells is for those who run it.
+    if ((event.organisation ?? HOME) !== (this.principal.organisation ?? HOME)) return;
+    if (!allows(this.principal, 'events.read')) return;
     // A client that does not read its events must not make the server keep them.
     if (this.socket.bufferedAmount <= this.deps.limits.maxBufferedBytes)
       return this.#send({ type: 'event', topic, event });
@@ -121,7 +127,7 @@ export class Connection {
     const controller = new AbortController();
     this.#calls.set(id, controller);
     try {
-      const principal = authorize(this.deps.principal, 'plugins.call');
+      const principal = authorize(this.principal, 'plugins.call');
       const { signal } = controller;
       const result = await this.#ask({ channel, data, principal, traceparent: newTraceparent(), signal });
       if (isStream(result)) await this.#sendStream(id, result, signal);

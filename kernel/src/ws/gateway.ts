@@ -5,7 +5,7 @@ import websockify from 'koa-websocket';
 import type { ServerOptions, WebSocket } from 'ws';
 import type { Authenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
-import { asAtollError, bearerOf, problemOf } from '../http/index.js';
+import { asAtollError, bearerOf, clientAddress, problemOf } from '../http/index.js';
 import type { PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import { CLOSE, Connection, type EventSource } from './connection.js';
@@ -16,6 +16,18 @@ export interface WsGatewayDeps {
   host: PluginHost;
   events: EventSource;
   log: Logger;
+}
+
+/** Who was let in, with what. The credential is looked at again as long as the connection lasts. */
+interface Verified {
+  principal: Principal;
+  bearer: string;
+  address: string;
+}
+
+interface Client extends Verified {
+  connection: Connection;
+  alive: boolean;
 }
 
 const PATH = '/ws';
@@ -29,9 +41,12 @@ const CHALLENGE = 'Bearer realm="atoll"';
  */
 export class WsGateway {
   readonly app: Koa & websockify.App;
-  readonly #sockets = new Map<WebSocket, { address: string; alive: boolean }>();
-  readonly #principals = new WeakMap<IncomingMessage, Principal>();
+  readonly #sockets = new Map<WebSocket, Client>();
+  readonly #verified = new WeakMap<IncomingMessage, Verified>();
   readonly #heartbeat: NodeJS.Timeout;
+  readonly #unsubscribe: (() => void) | undefined;
+  #checking: Promise<void> | undefined;
+  #checkAgain = false;
   #closing = false;
 
   constructor(
@@ -42,24 +57,27 @@ export class WsGateway {
     const options: ServerOptions = {
       maxPayload: maxMessageBytes,
       verifyClient: ({ req }, done) => {
-        try {
-          this.#principals.set(req, this.#verify(req));
-        } catch (error) {
-          // Nobody would catch it: this runs in the server's own event.
-          const { status, ...problem } = problemOf(asAtollError(error));
-          const headers = {
-            'Content-Type': 'application/problem+json',
-            ...(status === 401 && { 'WWW-Authenticate': CHALLENGE }),
-          };
-          return done(false, status, JSON.stringify({ ...problem, status }), headers);
-        }
-        done(true);
+        this.#verify(req).then(
+          (client) => {
+            this.#verified.set(req, client);
+            done(true);
+          },
+          (error) => {
+            const { status, ...problem } = problemOf(asAtollError(error));
+            const headers = {
+              'Content-Type': 'application/problem+json',
+              ...(status === 401 && { 'WWW-Authenticate': CHALLENGE }),
+            };
+            done(false, status, JSON.stringify({ ...problem, status }), headers);
+          },
+        );
       },
       handleProtocols: chooseProtocol,
     };
     this.app = websockify(app as never, options as never) as unknown as Koa & websockify.App;
     this.app.ws.use(async (ctx) => this.#accept(ctx.websocket as unknown as WebSocket, ctx.req));
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
+    this.#unsubscribe = deps.authenticator.onChange?.(() => this.#onIdentityChange());
   }
 
   get size(): number {
@@ -70,13 +88,14 @@ export class WsGateway {
   async close(): Promise<void> {
     this.#closing = true;
     clearInterval(this.#heartbeat);
+    this.#unsubscribe?.();
     for (const socket of this.#sockets.keys()) socket.close(CLOSE.GOING_AWAY, 'the server is shutting down');
     const until = Date.now() + 1_000;
     while (this.#sockets.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
     for (const socket of this.#sockets.keys()) socket.terminate();
   }
 
-  #verify(req: IncomingMessage): Principal {
+  async #verify(req: IncomingMessage): Promise<Verified> {
     // Not through `URL`: it throws for some of what clients may send.
     const [pathname, query] = (req.url ?? '').split('?', 2);
     if (pathname !== PATH) throw new AtollError('NOT_FOUND', `WebSockets are at ${PATH}.`);
@@ -84,14 +103,14 @@ export class WsGateway {
     this.#checkOrigin(req);
     const bearer =
       bearerOf(req.headers.authorization) ?? new URLSearchParams(query).get('access_token') ?? protocolBearer(req);
-    const principal = bearer === undefined ? undefined : this.deps.authenticator.authenticate(bearer);
-    if (!principal) throw new AtollError('UNAUTHENTICATED');
+    const principal = bearer === undefined ? undefined : await this.deps.authenticator.authenticate(bearer);
+    if (!principal || bearer === undefined) throw new AtollError('UNAUTHENTICATED');
     const { maxConnections, maxConnectionsPerAddress } = this.deps.config.ws;
-    const address = this.#addressOf(req);
+    const address = clientAddress(req, this.deps.config.server.trustProxy);
     const sameAddress = [...this.#sockets.values()].filter((client) => client.address === address).length;
     if (this.#sockets.size >= maxConnections || sameAddress >= maxConnectionsPerAddress)
       throw new AtollError('TOO_MANY_CONNECTIONS', 'There are too many WebSocket connections.');
-    return principal;
+    return { principal, bearer, address };
   }
 
   #checkOrigin(req: IncomingMessage): void {
@@ -102,24 +121,47 @@ export class WsGateway {
     throw new AtollError('FORBIDDEN', `Pages of ${origin.slice(0, 200)} are not allowed here.`);
   }
 
-  /** A proxy adds the address it sees at the end; what is before it the client may have made up. */
-  #addressOf(req: IncomingMessage): string {
-    const forwarded = this.deps.config.server.trustProxy ? req.headers['x-forwarded-for'] : undefined;
-    return forwarded?.toString().split(',').at(-1)?.trim() || (req.socket.remoteAddress ?? 'unknown');
-  }
-
   #accept(socket: WebSocket, req: IncomingMessage): void {
-    const principal = this.#principals.get(req);
+    const verified = this.#verified.get(req);
     try {
-      if (!principal) throw new TypeError('The client was not verified.');
-      this.#sockets.set(socket, { address: this.#addressOf(req), alive: true });
+      if (!verified) throw new TypeError('The client was not verified.');
       socket.on('pong', () => this.#markAlive(socket));
       socket.on('close', () => this.#sockets.delete(socket));
       const { host, events, config, log } = this.deps;
-      new Connection(socket, { host, events, limits: config.ws, principal, log });
+      const { principal } = verified;
+      const connection = new Connection(socket, { host, events, limits: config.ws, principal, log });
+      this.#sockets.set(socket, { ...verified, connection, alive: true });
     } catch (error) {
       this.deps.log.error({ err: error }, 'a websocket failed');
       socket.close(CLOSE.INTERNAL, 'internal error');
+    }
+  }
+
+  /** Changes that come while all are being looked up lead to one more look, not to one each. */
+  #onIdentityChange(): void {
+    this.#checkAgain = true;
+    this.#checking ??= this.#checkAll().finally(() => {
+      this.#checking = undefined;
+    });
+  }
+
+  async #checkAll(): Promise<void> {
+    while (this.#checkAgain && !this.#closing) {
+      this.#checkAgain = false;
+      for (const client of this.#sockets) await this.#revalidate(client);
+    }
+  }
+
+  /** Whoever has lost the right to be here has to go, and whose permissions have changed goes on with those. */
+  async #revalidate([socket, client]: [WebSocket, Client]): Promise<void> {
+    const { authenticator, log } = this.deps;
+    try {
+      const principal = await (authenticator.revalidate?.(client.bearer) ?? authenticator.authenticate(client.bearer));
+      if (principal) client.connection.principal = principal;
+      else socket.close(CLOSE.POLICY, 'the credentials are no longer valid');
+    } catch (error) {
+      // The database is away: what was true a moment ago has to do.
+      log.debug({ err: error }, 'a websocket client could not be looked up');
     }
   }
 
@@ -131,6 +173,7 @@ export class WsGateway {
   /** A client that has not answered the last ping is gone. */
   #beat(): void {
     for (const [socket, client] of this.#sockets) {
+      void this.#revalidate([socket, client]);
       if (!client.alive) {
         socket.terminate();
         continue;

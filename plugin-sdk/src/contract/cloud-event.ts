@@ -10,4 +10,6 @@ export interface CloudEvent<T = unknown> {
   data: T;
   /** W3C trace context, so that a listener's work joins the trace of what caused it. */
   traceparent?: string;
+  /** The organisation in whose name it was published; absent for events of the installation itself. */
+  organisation?: string;
 }

@@ -26,7 +26,18 @@ export const ERRORS = {
   UNAUTHENTICATED: {
     status: 401,
     title: 'Credentials needed',
-    hint: 'Send `Authorization: Bearer <API key>`. The root key is in <data dir>/root.key.',
+    hint: 'Send `Authorization: Bearer <access token or API key>`. The root key is in <data dir>/root.key.',
+  },
+  LOGIN_FAILED: { status: 401, title: 'Login failed', hint: 'Check the user name and the password.' },
+  SECOND_FACTOR_NEEDED: {
+    status: 401,
+    title: 'A second factor is needed',
+    hint: 'Send the login again with `code` (of the authenticator app) or `recoveryCode`.',
+  },
+  TOKEN_INVALID: {
+    status: 401,
+    title: 'The token is not valid',
+    hint: 'Log in again. A refresh token can be used once; using it again ends its session.',
   },
   FORBIDDEN: { status: 403, title: 'Not allowed', hint: 'Ask an operator for the named permission.' },
   NOT_FOUND: { status: 404, title: 'Not found', hint: 'GET /openapi.json lists what exists.' },
@@ -320,6 +331,11 @@ export const ERRORS = {
     status: 500,
     title: 'A migration failed',
     hint: 'Nothing was changed. Correct what the message names, then start again.',
+  },
+  MASTER_KEY_WRONG: {
+    status: 500,
+    title: 'The master key does not fit',
+    hint: 'Set ATOLL_MASTER_KEY to the key that the data was made with, or put its file back: <data dir>/master.key.',
   },
   // --- the kernel
   INTERNAL: { status: 500, title: 'Internal error', hint: 'Report it with the request id.' },

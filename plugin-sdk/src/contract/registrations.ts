@@ -23,6 +23,8 @@ export interface RouteRegistration {
   summary?: string;
   description?: string;
   tags?: string[];
+  /** What the caller needs beside `plugins.call`: a name out of the manifest's `access`. */
+  permission?: string;
 }
 
 export interface ServiceMethodRegistration {
@@ -45,6 +47,8 @@ export interface ChannelRegistration {
   /** Full name is `<plugin id>.<name>`. */
   name: string;
   input?: JsonSchema;
+  /** What the caller needs beside `plugins.call`: a name out of the manifest's `access`. */
+  permission?: string;
 }
 
 /** A provider of a service, as consumers see it. */

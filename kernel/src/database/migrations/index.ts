@@ -2,6 +2,7 @@ import type { Migration } from '@mikro-orm/migrations';
 import { PluginStates } from './0001-plugin-states.js';
 import { Storage } from './0002-storage.js';
 import { PluginInstallations } from './0003-plugin-installations.js';
+import { Identity } from './0004-identity.js';
 
 export interface NamedMigration {
   /** Never changes: it is how the database knows what it has. */
@@ -14,4 +15,5 @@ export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0001-plugin-states', migration: PluginStates },
   { name: '0002-storage', migration: Storage },
   { name: '0003-plugin-installations', migration: PluginInstallations },
+  { name: '0004-identity', migration: Identity },
 ];

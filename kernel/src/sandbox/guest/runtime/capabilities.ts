@@ -22,6 +22,7 @@ export function createEvents(register: Register) {
   };
 }
 
+type ChannelOptions = { permission?: string };
 type ChannelHandler = (call: { data: unknown; principal: unknown; signal: AbortSignal }) => unknown;
 
 export function createWs(register: Register) {
@@ -43,10 +44,12 @@ export function createWs(register: Register) {
     return result === undefined ? {} : { body: stringifyResult(result, 'The answer') };
   });
   return {
-    channel(name: string, ...rest: [ChannelHandler] | [object, ChannelHandler]) {
-      const [input, handler] = rest.length === 1 ? [undefined, rest[0]] : rest;
+    channel(name: string, ...rest: [ChannelHandler, ChannelOptions?] | [object, ChannelHandler, ChannelOptions?]) {
+      const [input, handler, options] = typeof rest[0] === 'function' ? [undefined, ...rest] : rest;
       if (typeof handler !== 'function') throw new TypeError(`ws.channel('${name}') needs a handler function.`);
-      register('ws.channel', { index: channels.push(handler) - 1, registration: { name, ...(input && { input }) } });
+      const { permission } = (options ?? {}) as ChannelOptions;
+      const registration = { name, ...(input && { input }), ...(permission !== undefined && { permission }) };
+      register('ws.channel', { index: channels.push(handler as ChannelHandler) - 1, registration });
     },
   };
 }

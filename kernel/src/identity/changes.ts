@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import type { Database, EntityManager } from '../database/index.js';
+import type { Logger } from '../telemetry/logger.js';
+
+/** What a change is about: everything that was derived from it is void. */
+export type Subject =
+  | `user:${string}`
+  | `session:${string}`
+  | `key:${string}`
+  | `organisation:${string}`
+  | 'everything';
+
+type Listener = (subject: Subject) => void;
+
+const CHANNEL = 'atoll_identity';
+const RETRY_MS = 1_000;
+
+/**
+ * Changes of who may do what. They hold at once: on this node when the change is committed, on others when PostgreSQL has told them.
+ * While a node can't be told, `told` is false, and it must not rely on what it knows for long.
+ */
+export class IdentityChanges {
+  readonly #listeners = new Set<Listener>();
+  readonly #node = randomUUID();
+  #client: pg.Client | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #told: boolean;
+  #closed = false;
+
+  constructor(
+    private readonly database: Database,
+    private readonly log: Logger,
+  ) {
+    // The embedded database has no other nodes.
+    this.#told = database.engine === 'embedded';
+  }
+
+  get told(): boolean {
+    return this.#told;
+  }
+
+  /** Begins to listen to other nodes. */
+  async start(): Promise<void> {
+    if (this.database.engine === 'postgresql') await this.#listen();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    await this.#client?.end().catch(() => {});
+  }
+
+  onChange(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A transaction that changes these subjects. Not within another one. */
+  async apply<T>(subjects: Subject | Subject[], work: (em: EntityManager) => Promise<T>): Promise<T> {
+    const all = [subjects].flat();
+    const result = await this.database.transaction(async (em) => {
+      const done = await work(em);
+      await em.flush();
+      if (this.database.engine === 'postgresql')
+        for (const subject of all)
+          await this.database.query('select pg_notify($1, $2)', [CHANNEL, `${this.#node} ${subject}`]);
+      return done;
+    });
+    for (const subject of all) this.#tell(subject);
+    return result;
+  }
+
+  /** Something else changed that permissions depend on, on this node. */
+  forgetAll(): void {
+    this.#tell('everything');
+  }
+
+  #tell(subject: Subject): void {
+    for (const listener of this.#listeners) listener(subject);
+  }
+
+  async #listen(): Promise<void> {
+    const client = new pg.Client({ ...this.database.connectionOptions, application_name: 'atoll identity' });
+    this.#client = client;
+    client.on('notification', ({ payload = '' }) => {
+      const [node, subject] = payload.split(' ', 2);
+      if (node !== this.#node && subject) this.#tell(subject as Subject);
+    });
+    client.on('error', () => this.#lost(client));
+    client.on('end', () => this.#lost(client));
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+      this.#told = true;
+      // What happened in between is not known.
+      this.#tell('everything');
+    } catch (error) {
+      this.log.debug({ err: error }, 'not listening to other nodes');
+      this.#lost(client);
+    }
+  }
+
+  #lost(client: pg.Client): void {
+    if (this.#closed || client !== this.#client) return;
+    this.#client = undefined;
+    this.#told = false;
+    client.end().catch(() => {});
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => void this.#listen(), RETRY_MS).unref();
+  }
+}
