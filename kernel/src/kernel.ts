@@ -12,6 +12,7 @@ import type { Fakes } from './plugins/manager.js';
 import { resolve, register } from './di/container.js';
 import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
+import { auditApi } from './api/audit.js';
 import { databaseApi } from './api/database.js';
 import { pluginDataApi } from './api/plugin-data.js';
 import { marketplaceApi } from './api/marketplace.js';
@@ -69,6 +70,7 @@ export class Kernel {
     const url = await step('http', () => this.#listen());
     await opened;
     await resolve(this.container, T.IDENTITY).start();
+    resolve(this.container, T.AUDIT).start();
     this.#sweepStorage();
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
@@ -86,7 +88,10 @@ export class Kernel {
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
-    if (this.container.isRegistered(T.MASTER_KEY)) await resolve(this.container, T.IDENTITY).close();
+    if (this.container.isRegistered(T.MASTER_KEY)) {
+      await resolve(this.container, T.IDENTITY).close();
+      await resolve(this.container, T.AUDIT).close();
+    }
     await resolve(this.container, T.DATABASE).close();
     resolve(this.container, T.PACKAGE_STORE).close();
   }
@@ -140,6 +145,7 @@ export class Kernel {
       authenticator,
       routes: resolve(this.container, T.ROUTE_TABLE),
       metrics: resolve(this.container, T.METRICS),
+      audit: resolve(this.container, T.AUDIT),
       kernelRoutes: [
         ...pluginApi(host),
         ...marketplaceApi({
@@ -148,6 +154,7 @@ export class Kernel {
           installer: () => resolve(this.container, T.INSTALLER),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
+        ...auditApi(resolve(this.container, T.AUDIT), resolve(this.container, T.IDENTITY)),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],
@@ -160,6 +167,7 @@ export class Kernel {
       host,
       log,
       events: resolve(this.container, T.EVENT_BUS),
+      denials: resolve(this.container, T.AUDIT),
     });
     const server = this.#gateway.app.listen(config.server.port, config.server.host) as Server;
     this.#server = server;

@@ -12,6 +12,8 @@ export const PERMISSIONS = {
   'users.manage': 'Create, change and remove users, members and roles of the organisation',
   'api-keys.own': "Have API keys with at most one's own permissions",
   'api-keys.manage': 'See and revoke all API keys of the organisation',
+  'audit.read': 'See who did what in the organisation',
+  'audit.verify': 'Check that nothing is missing in the audit trail',
   'organisations.manage': 'Create and remove organisations, and act in all of them',
 } as const satisfies Record<string, string>;
 
@@ -27,6 +29,7 @@ const INSTALLATION: ReadonlySet<string> = new Set<KernelPermission>([
   'plugins.inspect',
   'plugins.manage',
   'database.manage',
+  'audit.verify',
   'organisations.manage',
 ]);
 
@@ -35,7 +38,15 @@ const USER: KernelPermission[] = ['plugins.read', 'plugins.call', 'events.read',
 /** Roles that every organisation has. */
 export const ROLES = {
   admin: [EVERYTHING],
-  operator: [...USER, 'plugins.inspect', 'plugins.manage', 'database.manage', 'users.read'],
+  operator: [
+    ...USER,
+    'plugins.inspect',
+    'plugins.manage',
+    'database.manage',
+    'users.read',
+    'audit.read',
+    'audit.verify',
+  ],
   developer: [...USER, 'plugins.inspect'],
   user: USER,
   viewer: ['plugins.read', 'events.read'],

@@ -116,6 +116,17 @@ export const AuthSection = Type.Object(
   closed,
 );
 
+export const AuditSection = Type.Object(
+  {
+    retentionDays: Type.Integer({
+      minimum: 1,
+      default: 365,
+      description: 'How long entries of the audit trail are kept.',
+    }),
+  },
+  closed,
+);
+
 export const DatabaseSection = Type.Object(
   {
     url: Type.Optional(
@@ -371,6 +382,7 @@ export const ConfigSchema = Type.Object(
   {
     server: ServerSection,
     auth: AuthSection,
+    audit: AuditSection,
     database: DatabaseSection,
     storage: StorageSection,
     ws: WsSection,

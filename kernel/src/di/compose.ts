@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
 import type { DependencyContainer } from 'tsyringe';
+import { Audit } from '../audit/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
@@ -37,6 +38,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.STORAGE,
     (c) => new StorageService(resolve(c, T.DATABASE), config.storage, resolve(c, T.LOGGER)),
   );
+  registerLazy(container, T.AUDIT, createAudit);
   registerLazy(container, T.IDENTITY, createIdentity);
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
@@ -83,12 +85,22 @@ function createDatabase(c: DependencyContainer, dataDir: string): Database {
   });
 }
 
+function createAudit(c: DependencyContainer): Audit {
+  return new Audit({
+    database: resolve(c, T.DATABASE),
+    master: resolve(c, T.MASTER_KEY),
+    retentionDays: resolve(c, T.CONFIG).audit.retentionDays,
+    log: resolve(c, T.LOGGER),
+  });
+}
+
 function createIdentity(c: DependencyContainer): Identity {
   const identity: Identity = new Identity({
     database: resolve(c, T.DATABASE),
     config: resolve(c, T.CONFIG).auth,
     master: resolve(c, T.MASTER_KEY),
     root: resolve(c, T.ROOT_KEY),
+    trail: resolve(c, T.AUDIT).trail,
     declared: () => declaredPermissions(resolve(c, T.PLUGIN_MANAGER).manifests()),
     log: resolve(c, T.LOGGER),
   });

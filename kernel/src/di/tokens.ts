@@ -1,5 +1,6 @@
 import type { PackageStore } from '@atoll/registry';
 import type { InjectionToken } from 'tsyringe';
+import type { Audit } from '../audit/index.js';
 import type { MasterKey, RootKeyAuthenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import type { Database } from '../database/index.js';
@@ -34,6 +35,7 @@ export const STORAGE = token<StorageService>('storage');
 export const EVENT_BUS = token<EventBus>('event bus');
 export const ROOT_KEY = token<RootKeyAuthenticator>('root key');
 export const MASTER_KEY = token<MasterKey>('master key');
+export const AUDIT = token<Audit>('audit');
 export const IDENTITY = token<Identity>('identity');
 export const SECRETS = token<SecretSource>('secrets');
 export const PLUGIN_FETCH = token<PluginFetch>('plugin fetch');

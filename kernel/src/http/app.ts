@@ -1,13 +1,14 @@
 import cors from '@koa/cors';
 import { Router } from '@koa/router';
 import Koa from 'koa';
+import type { DenialSink } from '../audit/index.js';
 import type { Authenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import type { PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { errorMiddleware } from './errors.js';
-import { type KernelRoute, mountKernelRoute, refuseWrongMethod } from './kernel-route.js';
+import { type KernelRoute, mountKernelRoute, type Recorder, refuseWrongMethod } from './kernel-route.js';
 import { compressLarge, identify, observe, securityHeaders } from './middleware.js';
 import { OpenApi } from './openapi.js';
 import { pluginRoutes } from './plugin-routes.js';
@@ -19,6 +20,8 @@ export interface HttpAppDeps {
   host: PluginHost;
   routes: RouteTable;
   kernelRoutes: readonly KernelRoute[];
+  /** Where changes and refused calls are recorded. */
+  audit?: { trail: Recorder } & DenialSink;
   metrics: Metrics;
   log: Logger;
   version: string;
@@ -37,7 +40,7 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
   app.use(identify(deps.authenticator, config.server.trustProxy));
   app.use(observe(metrics, log));
   app.use(securityHeaders());
-  app.use(errorMiddleware(host, log));
+  app.use(errorMiddleware(host, log, deps.audit));
   const { corsOrigins } = config.server;
   if (corsOrigins.length > 0)
     app.use(
@@ -73,7 +76,7 @@ function kernelRouter(deps: HttpAppDeps): Router {
     handle: () => openApi.document(),
   };
   all.push(document);
-  for (const route of all) mountKernelRoute(router, route);
+  for (const route of all) mountKernelRoute(router, route, deps.audit?.trail);
   return router;
 }
 

@@ -4,7 +4,8 @@ import type { Router } from '@koa/router';
 import { authorize, type Permission } from '../auth/index.js';
 import { compileGuestSchema } from '../schema/index.js';
 import { parseJson, readBody } from './body.js';
-import { principalOf } from './middleware.js';
+import { originOf, principalOf } from './middleware.js';
+import type { Deed, Origin } from '../audit/index.js';
 import type { HttpContext } from './context.js';
 
 /** One route of the kernel's own API: the same declaration serves routing, checking and the OpenAPI document. */
@@ -21,6 +22,8 @@ export interface KernelRoute {
   body?: object;
   response?: object;
   contentType?: string;
+  /** Name of what it changes, for the audit trail; method and path when absent. `false` for what changes nothing. */
+  action?: string | false;
   handle: (request: KernelRequest, ctx: HttpContext) => unknown;
 }
 
@@ -29,6 +32,8 @@ export interface KernelRequest {
   query: Record<string, unknown>;
   body: Record<string, unknown>;
   caller: Caller;
+  /** Says what the call changes, for the audit trail. */
+  note(deed: Partial<Deed>): void;
 }
 
 /** Who asks, and from where. */
@@ -47,10 +52,19 @@ export function actorOf({ caller }: KernelRequest): Principal {
 
 const MAX_BODY_BYTES = 1_048_576;
 
-export function mountKernelRoute(router: Router, route: KernelRoute): void {
+/** Keeps a record of what routes change. */
+export interface Recorder {
+  recording<T>(origin: Origin, deed: Deed, work: () => Promise<T>): Promise<T>;
+}
+
+export function mountKernelRoute(router: Router, route: KernelRoute, recorder?: Recorder): void {
   const query = route.query && compileGuestSchema(route.query as JsonSchema, { coerce: true, defaults: true });
   const body = route.body && compileGuestSchema(route.body as JsonSchema, { defaults: true });
+  const action = actionOf(route);
   const handler = async (ctx: HttpContext) => {
+    const about = Object.values(ctx.params as Record<string, string>).join('/');
+    const deed: Deed = { action: action ?? `${route.method} ${route.path}`, ...(about !== '' && { target: about }) };
+    ctx.state.deed = deed;
     ctx.state.route = route.path;
     const principal = principalOf(ctx);
     if (route.permission !== 'public') authorize(principal, route.permission);
@@ -59,8 +73,12 @@ export function mountKernelRoute(router: Router, route: KernelRoute): void {
       query: checked(query, { ...ctx.query }, 'The query'),
       body: body ? checked(body, await jsonBody(ctx), 'The body') : {},
       caller: callerOf(ctx, principal),
+      note: (more) => void Object.assign(deed, more),
     };
-    const result = await route.handle(request, ctx);
+    const handle = async () => route.handle(request, ctx);
+    const result = await (recorder && action !== undefined
+      ? recorder.recording(originOf(ctx, principal), deed, handle)
+      : handle());
     if (result !== undefined) ctx.body = result;
     else if (ctx.body === undefined && ctx.respond !== false) ctx.status = 204;
   };
@@ -74,6 +92,12 @@ export function refuseWrongMethod(ctx: HttpContext, next: Next): Promise<unknown
   if (allowed.length === 0) return next();
   ctx.set('allow', allowed.join(', '));
   throw new AtollError('METHOD_NOT_ALLOWED', `${ctx.path} knows ${allowed.join(', ')}.`);
+}
+
+/** Reading leaves no entry. */
+function actionOf({ method, path, action }: KernelRoute): string | undefined {
+  if (action === false || (action === undefined && method === 'GET')) return undefined;
+  return action ?? `${method} ${path}`;
 }
 
 function callerOf(ctx: HttpContext, principal: Principal | undefined): Caller {

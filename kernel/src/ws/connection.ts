@@ -1,4 +1,4 @@
-import { AtollError, allows, type CloudEvent, type Principal } from '@atoll/plugin-sdk/contract';
+import { AtollError, allows, type CloudEvent, type ErrorCode, type Principal } from '@atoll/plugin-sdk/contract';
 import type { WebSocket } from 'ws';
 import { authorize, HOME } from '../auth/index.js';
 import type { Config } from '../config/index.js';
@@ -19,6 +19,8 @@ export interface ConnectionDeps {
   limits: Config['ws'];
   principal: Principal;
   log: Logger;
+  /** Told of messages that the client may not send. */
+  denied?: (principal: Principal, action: string, code: ErrorCode) => void;
 }
 
 /** Close codes beyond those of the protocol. */
@@ -57,6 +59,7 @@ export class Connection {
     try {
       this.#handle(message);
     } catch (thrown) {
+      this.#tellDenied(message, thrown);
       this.#sendError(message.id, thrown);
       if (!(thrown instanceof AtollError)) this.socket.close(CLOSE.INTERNAL, 'INTERNAL');
     }
@@ -133,6 +136,7 @@ export class Connection {
       if (isStream(result)) await this.#sendStream(id, result, signal);
       else this.#sendAnswer({ id, type: 'result', data: result ?? null });
     } catch (error) {
+      this.#tellDenied({ type: 'call', channel }, error);
       this.#sendError(id, error);
     } finally {
       this.#calls.delete(id);
@@ -156,6 +160,11 @@ export class Connection {
       if (signal.aborted) throw signal.reason;
     }
     this.#send({ id, type: 'end' });
+  }
+
+  #tellDenied({ type, channel }: { type: string; channel?: string }, error: unknown): void {
+    if (!(error instanceof AtollError) || error.code !== 'FORBIDDEN') return;
+    this.deps.denied?.(this.principal, `WS ${type}${channel === undefined ? '' : ` ${channel}`}`, error.code);
   }
 
   #sendError(id: MessageId | undefined, thrown: unknown): void {

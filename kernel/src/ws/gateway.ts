@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
-import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import { AtollError, type ErrorCode, type Principal } from '@atoll/plugin-sdk/contract';
 import type Koa from 'koa';
 import websockify from 'koa-websocket';
 import type { ServerOptions, WebSocket } from 'ws';
+import type { DenialSink } from '../audit/index.js';
 import type { Authenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import { asAtollError, bearerOf, clientAddress, problemOf } from '../http/index.js';
@@ -16,6 +17,8 @@ export interface WsGatewayDeps {
   host: PluginHost;
   events: EventSource;
   log: Logger;
+  /** Where refused calls are recorded. */
+  denials?: DenialSink;
 }
 
 /** Who was let in, with what. The credential is looked at again as long as the connection lasts. */
@@ -63,7 +66,9 @@ export class WsGateway {
             done(true);
           },
           (error) => {
-            const { status, ...problem } = problemOf(asAtollError(error));
+            const known = asAtollError(error);
+            const { status, ...problem } = problemOf(known);
+            if (status === 401 || status === 403) this.#tellDenied(req, known);
             const headers = {
               'Content-Type': 'application/problem+json',
               ...(status === 401 && { 'WWW-Authenticate': CHALLENGE }),
@@ -93,6 +98,11 @@ export class WsGateway {
     const until = Date.now() + 1_000;
     while (this.#sockets.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
     for (const socket of this.#sockets.keys()) socket.terminate();
+  }
+
+  #tellDenied(req: IncomingMessage, { code }: AtollError): void {
+    const address = clientAddress(req, this.deps.config.server.trustProxy);
+    this.deps.denials?.denied({ address }, { action: 'GET /ws' }, code);
   }
 
   async #verify(req: IncomingMessage): Promise<Verified> {
@@ -128,8 +138,10 @@ export class WsGateway {
       socket.on('pong', () => this.#markAlive(socket));
       socket.on('close', () => this.#sockets.delete(socket));
       const { host, events, config, log } = this.deps;
-      const { principal } = verified;
-      const connection = new Connection(socket, { host, events, limits: config.ws, principal, log });
+      const { principal, address } = verified;
+      const denied = (who: Principal, action: string, code: ErrorCode) =>
+        this.deps.denials?.denied({ principal: who, address }, { action }, code);
+      const connection = new Connection(socket, { host, events, limits: config.ws, principal, log, denied });
       this.#sockets.set(socket, { ...verified, connection, alive: true });
     } catch (error) {
       this.deps.log.error({ err: error }, 'a websocket failed');

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { auditCommands } from './audit.js';
 import { buildPlugin } from './build.js';
 import type { ServerOptions } from './client.js';
 import { printConfig } from './config.js';
@@ -90,6 +91,7 @@ program
   .description('every key, its value and where it comes from')
   .action(() => run(() => printConfig(out)));
 pluginCommands(program, run);
+auditCommands(program, run);
 dataCommands(program, run);
 databaseCommands(program, run);
 
