@@ -17,6 +17,7 @@ import { databaseApi } from './api/database.js';
 import { pluginDataApi } from './api/plugin-data.js';
 import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
+import { limitApi } from './api/limits.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -71,6 +72,7 @@ export class Kernel {
     await opened;
     await resolve(this.container, T.IDENTITY).start();
     resolve(this.container, T.AUDIT).start();
+    await resolve(this.container, T.RATE_LIMITS).start();
     this.#sweepStorage();
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
@@ -89,6 +91,8 @@ export class Kernel {
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
     if (this.container.isRegistered(T.MASTER_KEY)) {
+      resolve(this.container, T.RATE_LIMITS).close();
+      resolve(this.container, T.REDIS)?.disconnect();
       await resolve(this.container, T.IDENTITY).close();
       await resolve(this.container, T.AUDIT).close();
     }
@@ -146,6 +150,7 @@ export class Kernel {
       routes: resolve(this.container, T.ROUTE_TABLE),
       metrics: resolve(this.container, T.METRICS),
       audit: resolve(this.container, T.AUDIT),
+      limits: resolve(this.container, T.RATE_LIMITS),
       kernelRoutes: [
         ...pluginApi(host),
         ...marketplaceApi({
@@ -154,6 +159,7 @@ export class Kernel {
           installer: () => resolve(this.container, T.INSTALLER),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
+        ...limitApi(resolve(this.container, T.RATE_LIMITS)),
         ...auditApi(resolve(this.container, T.AUDIT), resolve(this.container, T.IDENTITY)),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
@@ -168,6 +174,7 @@ export class Kernel {
       log,
       events: resolve(this.container, T.EVENT_BUS),
       denials: resolve(this.container, T.AUDIT),
+      limits: resolve(this.container, T.RATE_LIMITS),
     });
     const server = this.#gateway.app.listen(config.server.port, config.server.host) as Server;
     this.#server = server;

@@ -14,6 +14,7 @@ export const PERMISSIONS = {
   'api-keys.manage': 'See and revoke all API keys of the organisation',
   'audit.read': 'See who did what in the organisation',
   'audit.verify': 'Check that nothing is missing in the audit trail',
+  'limits.manage': 'See and set rate limits',
   'organisations.manage': 'Create and remove organisations, and act in all of them',
 } as const satisfies Record<string, string>;
 
@@ -30,6 +31,7 @@ const INSTALLATION: ReadonlySet<string> = new Set<KernelPermission>([
   'plugins.manage',
   'database.manage',
   'audit.verify',
+  'limits.manage',
   'organisations.manage',
 ]);
 
@@ -46,6 +48,7 @@ export const ROLES = {
     'users.read',
     'audit.read',
     'audit.verify',
+    'limits.manage',
   ],
   developer: [...USER, 'plugins.inspect'],
   user: USER,

@@ -2,9 +2,11 @@ import { AtollError, type JsonSchema, type Principal } from '@atoll/plugin-sdk/c
 import type { Next } from 'koa';
 import type { Router } from '@koa/router';
 import { authorize, type Permission } from '../auth/index.js';
+import type { RateLimits, RouteClass } from '../limits/index.js';
 import { compileGuestSchema } from '../schema/index.js';
 import { parseJson, readBody } from './body.js';
 import { originOf, principalOf } from './middleware.js';
+import { countCall } from './rate-limit.js';
 import type { Deed, Origin } from '../audit/index.js';
 import type { HttpContext } from './context.js';
 
@@ -57,16 +59,23 @@ export interface Recorder {
   recording<T>(origin: Origin, deed: Deed, work: () => Promise<T>): Promise<T>;
 }
 
-export function mountKernelRoute(router: Router, route: KernelRoute, recorder?: Recorder): void {
+export interface MountOptions {
+  recorder?: Recorder | undefined;
+  limits?: RateLimits | undefined;
+}
+
+export function mountKernelRoute(router: Router, route: KernelRoute, { recorder, limits }: MountOptions = {}): void {
   const query = route.query && compileGuestSchema(route.query as JsonSchema, { coerce: true, defaults: true });
   const body = route.body && compileGuestSchema(route.body as JsonSchema, { defaults: true });
   const action = actionOf(route);
+  const routeClass = classOf(route);
   const handler = async (ctx: HttpContext) => {
     const about = Object.values(ctx.params as Record<string, string>).join('/');
     const deed: Deed = { action: action ?? `${route.method} ${route.path}`, ...(about !== '' && { target: about }) };
     ctx.state.deed = deed;
     ctx.state.route = route.path;
     const principal = principalOf(ctx);
+    if (routeClass && limits?.applies(routeClass, principal)) await countCall(ctx, limits, routeClass, principal);
     if (route.permission !== 'public') authorize(principal, route.permission);
     const request: KernelRequest = {
       params: ctx.params as Record<string, string>,
@@ -92,6 +101,13 @@ export function refuseWrongMethod(ctx: HttpContext, next: Next): Promise<unknown
   if (allowed.length === 0) return next();
   ctx.set('allow', allowed.join(', '));
   throw new AtollError('METHOD_NOT_ALLOWED', `${ctx.path} knows ${allowed.join(', ')}.`);
+}
+
+/** What is asked by machines to see whether the server is well is not limited. */
+function classOf({ method, path }: KernelRoute): RouteClass | undefined {
+  if (!path.startsWith('/api/')) return undefined;
+  if (path.startsWith('/api/v1/auth/')) return 'auth';
+  return method === 'GET' ? 'read' : 'write';
 }
 
 /** Reading leaves no entry. */

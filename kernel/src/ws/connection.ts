@@ -19,6 +19,8 @@ export interface ConnectionDeps {
   limits: Config['ws'];
   principal: Principal;
   log: Logger;
+  /** Counts a call against the rate limits; rejects with TOO_MANY_REQUESTS. */
+  count?: (principal: Principal) => Promise<unknown> | undefined;
   /** Told of messages that the client may not send. */
   denied?: (principal: Principal, action: string, code: ErrorCode) => void;
 }
@@ -130,6 +132,7 @@ export class Connection {
     const controller = new AbortController();
     this.#calls.set(id, controller);
     try {
+      await this.deps.count?.(this.principal);
       const principal = authorize(this.principal, 'plugins.call');
       const { signal } = controller;
       const result = await this.#ask({ channel, data, principal, traceparent: newTraceparent(), signal });

@@ -7,6 +7,7 @@ import type { DenialSink } from '../audit/index.js';
 import type { Authenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import { asAtollError, bearerOf, clientAddress, problemOf } from '../http/index.js';
+import type { RateLimits } from '../limits/index.js';
 import type { PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import { CLOSE, Connection, type EventSource } from './connection.js';
@@ -19,6 +20,7 @@ export interface WsGatewayDeps {
   log: Logger;
   /** Where refused calls are recorded. */
   denials?: DenialSink;
+  limits?: RateLimits;
 }
 
 /** Who was let in, with what. The credential is looked at again as long as the connection lasts. */
@@ -139,9 +141,10 @@ export class WsGateway {
       socket.on('close', () => this.#sockets.delete(socket));
       const { host, events, config, log } = this.deps;
       const { principal, address } = verified;
+      const count = (who: Principal) => this.deps.limits?.count('plugin', who, address);
       const denied = (who: Principal, action: string, code: ErrorCode) =>
         this.deps.denials?.denied({ principal: who, address }, { action }, code);
-      const connection = new Connection(socket, { host, events, limits: config.ws, principal, log, denied });
+      const connection = new Connection(socket, { host, events, limits: config.ws, principal, log, denied, count });
       this.#sockets.set(socket, { ...verified, connection, alive: true });
     } catch (error) {
       this.deps.log.error({ err: error }, 'a websocket failed');

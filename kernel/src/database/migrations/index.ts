@@ -4,6 +4,7 @@ import { Storage } from './0002-storage.js';
 import { PluginInstallations } from './0003-plugin-installations.js';
 import { Identity } from './0004-identity.js';
 import { AuditTrail } from './0005-audit.js';
+import { RateLimitRules } from './0006-rate-limits.js';
 
 export interface NamedMigration {
   /** Never changes: it is how the database knows what it has. */
@@ -18,4 +19,5 @@ export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0003-plugin-installations', migration: PluginInstallations },
   { name: '0004-identity', migration: Identity },
   { name: '0005-audit', migration: AuditTrail },
+  { name: '0006-rate-limits', migration: RateLimitRules },
 ];
