@@ -19,7 +19,7 @@ export interface ConnectionDeps {
   limits: Config['ws'];
   principal: Principal;
   log: Logger;
-  /** Counts a call against the rate limits; rejects with TOO_MANY_REQUESTS. */
+  /** Counts a call against the rate limits, if there are any for it; rejects with TOO_MANY_REQUESTS. */
   count?: (principal: Principal) => Promise<unknown> | undefined;
   /** Told of messages that the client may not send. */
   denied?: (principal: Principal, action: string, code: ErrorCode) => void;
@@ -132,9 +132,12 @@ export class Connection {
     const controller = new AbortController();
     this.#calls.set(id, controller);
     try {
-      await this.deps.count?.(this.principal);
-      const principal = authorize(this.principal, 'plugins.call');
       const { signal } = controller;
+      const counted = this.deps.count?.(this.principal);
+      if (counted !== undefined) await counted;
+      // What was cancelled meanwhile is not begun.
+      signal.throwIfAborted();
+      const principal = authorize(this.principal, 'plugins.call');
       const result = await this.#ask({ channel, data, principal, traceparent: newTraceparent(), signal });
       if (isStream(result)) await this.#sendStream(id, result, signal);
       else this.#sendAnswer({ id, type: 'result', data: result ?? null });

@@ -141,7 +141,9 @@ export class WsGateway {
       socket.on('close', () => this.#sockets.delete(socket));
       const { host, events, config, log } = this.deps;
       const { principal, address } = verified;
-      const count = (who: Principal) => this.deps.limits?.count('plugin', who, address);
+      const { limits } = this.deps;
+      const count = (who: Principal) =>
+        limits?.applies('plugin', who) ? limits.count('plugin', who, address) : undefined;
       const denied = (who: Principal, action: string, code: ErrorCode) =>
         this.deps.denials?.denied({ principal: who, address }, { action }, code);
       const connection = new Connection(socket, { host, events, limits: config.ws, principal, log, denied, count });
