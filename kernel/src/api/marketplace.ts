@@ -1,5 +1,6 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import {
+  type Channel,
   diffPermissions,
   PACKAGE_LIMITS,
   type PackageStore,
@@ -29,6 +30,14 @@ const Install = Type.Object({
   consent: Type.Boolean({ default: false, description: 'Agrees to the permissions of the plan.' }),
   dryRun: Type.Boolean({ default: false, description: 'Only tells what would be done.' }),
   discardState: Type.Boolean({ default: false }),
+});
+const Publish = Type.Object({
+  channel: Type.Optional(
+    Type.Union([Type.Literal('latest'), Type.Literal('next')], {
+      description: 'Without it: next for a pre-release, else latest.',
+    }),
+  ),
+  backport: Type.Boolean({ default: false, description: 'Also when it is older than what is there.' }),
 });
 const Done = Type.Object({ plan: Type.Array(Type.Unknown()), done: Type.Boolean() });
 
@@ -125,10 +134,12 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       method: 'POST',
       path: `${base}/publish`,
       summary: 'Take a package into the registry; the body is the tarball',
+      query: Publish,
       response: Type.Object({ outcome: Type.String(), id: Type.String(), version: Type.String() }),
-      handle: async (_, ctx) => {
+      handle: async ({ query }, ctx) => {
         const tarball = await readBody(ctx.req, PACKAGE_LIMITS.tarballBytes);
-        const admitted = await store.publish(tarball);
+        const { channel, backport } = query as { channel?: Channel; backport: boolean };
+        const admitted = await store.publish(tarball, { backport, ...(channel && { channel }) });
         ctx.status = admitted.outcome === 'added' ? 201 : 200;
         return admitted;
       },
@@ -176,6 +187,7 @@ function installing({ installer, host }: MarketplaceDeps): KernelRoute[] {
     done,
     plan: plan.steps,
     needConsent: plan.needConsent,
+    unchanged: plan.unchanged,
     ...(done && host.get(id) && { plugin: host.get(id) }),
   });
   return [
@@ -210,9 +222,14 @@ function installing({ installer, host }: MarketplaceDeps): KernelRoute[] {
       method: 'DELETE',
       path: `${plugins}/:id`,
       summary: 'Remove an installed plugin; its data stays until it is purged',
-      query: Type.Object({ cascade: Type.Boolean({ default: false, description: 'Also what needs it.' }) }),
-      handle: async ({ params, query }) =>
-        answer(params.id!, await installer().remove(params.id!, { cascade: query.cascade === true })),
+      query: Type.Object({
+        cascade: Type.Boolean({ default: false, description: 'Also what needs it.' }),
+        dryRun: Type.Boolean({ default: false, description: 'Only tells what would be done.' }),
+      }),
+      handle: async ({ params, query }) => {
+        const { cascade, dryRun } = query as { cascade: boolean; dryRun: boolean };
+        return answer(params.id!, await installer().remove(params.id!, { cascade, dryRun }));
+      },
     },
   ];
 }

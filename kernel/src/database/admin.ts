@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import pino from 'pino';
@@ -27,9 +28,9 @@ export class DatabaseAdmin {
     this.#dataDir = path.join(dataDir, 'database');
   }
 
-  /** Names of the migrations that were applied. */
+  /** Names of the migrations that were applied. Makes an embedded database when there is none. */
   migrate(): Promise<string[]> {
-    return this.#with(async (database) => (await database.migrations()).up());
+    return this.#with(async (database) => (await database.migrations()).up(), this.#dataDir);
   }
 
   status(): Promise<MigrationStatus> {
@@ -67,7 +68,13 @@ export class DatabaseAdmin {
     return { ...summary!, ...(kept !== undefined && { kept }) };
   }
 
-  async #with<T>(work: (database: Database) => Promise<T>, dataDir = this.#dataDir): Promise<T> {
+  /** Looking at a database must not make one. */
+  #existing(): string {
+    if (this.config.database.url || existsSync(this.#dataDir)) return this.#dataDir;
+    throw new AtollError('NOT_FOUND', `There is no database in ${this.#dataDir}.`);
+  }
+
+  async #with<T>(work: (database: Database) => Promise<T>, dataDir = this.#existing()): Promise<T> {
     const log = pino({ level: 'silent' });
     const database = new Database({
       config: this.config.database,

@@ -23,8 +23,8 @@ export const SESSION_SETTINGS = ['hnsw.iterative_scan=relaxed_order', 'hnsw.ef_s
 
 export type Orm = MikroORM;
 
-/** More connections would only wait for the one session. */
-const EMBEDDED_POOL = 4;
+/** They share one session; a few keep it busy while others are on their way. */
+export const EMBEDDED_POOL = 6;
 /** The embedded engine can't cancel a statement; the driver gives up on it instead. */
 const READ_TIMEOUT_MARGIN_MS = 1_000;
 

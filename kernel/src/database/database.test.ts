@@ -4,7 +4,6 @@ import { AtollError } from '@atoll/plugin-sdk/contract';
 import { UniqueConstraintViolationException } from '@mikro-orm/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PluginStateEntity } from '../plugins/plugin-state-entity.js';
-import { tend } from './maintenance.js';
 import { openTestDatabase, type TestDatabase } from './testing.js';
 import { assertOutsideTransaction } from './transaction-scope.js';
 
@@ -122,20 +121,6 @@ describe('transactions', () => {
     });
     await expect(calling).rejects.toThrow(/A long thing/);
     expect(await ids()).not.toContain('asserted');
-  });
-});
-
-describe('maintenance', () => {
-  it('tends what has changed a lot', async () => {
-    await test.database.query('create table busy as select n from generate_series(1, 2000) as n');
-    await test.database.query('update busy set n = n + 1');
-    await expect.poll(() => tend(test.database)).toContain('public.busy');
-    expect(await tend(test.database)).toEqual([]);
-    const [stats] = await test.database.query<{ reltuples: number }>(
-      "select reltuples from pg_class where relname = 'busy'",
-    );
-    expect(stats!.reltuples).toBe(2_000);
-    await test.database.query('drop table busy');
   });
 });
 

@@ -5,7 +5,7 @@ import type pg from 'pg';
 import type { Config } from '../config/index.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { connect, type Orm } from './connect.js';
+import { connect, EMBEDDED_POOL, type Orm } from './connect.js';
 import { EmbeddedServer } from './embedded/server.js';
 import type { EntityManager } from './entity-manager.js';
 import { isUnavailable, toDatabaseError } from './errors.js';
@@ -72,6 +72,11 @@ export class Database {
   open(): Promise<void> {
     this.#opening ??= this.#open();
     return this.#opening;
+  }
+
+  /** How many statements can be under way at once. */
+  get connections(): number {
+    return this.engine === 'embedded' ? EMBEDDED_POOL : this.options.config.poolMax;
   }
 
   /** Whether it answers now. */

@@ -3,8 +3,9 @@ import { DriverException } from '@mikro-orm/core';
 import { withoutLiterals } from './literals.js';
 
 /** SQLSTATE classes and codes of a server that can't be used now: no connection, no resources, it shuts down or starts. */
-const UNAVAILABLE = /^(08|53|57P0[1-3]|25P03)/;
+const UNAVAILABLE = /^(08|53(?!100)|57P0[1-3]|25P03)/;
 const CANCELLED = '57014';
+const DISK_FULL = '53100';
 const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH', 'EAI_AGAIN']);
 const LOST =
   /Connection terminated|not queryable|connection is closed|timeout exceeded when trying to connect|is not running/i;
@@ -31,6 +32,7 @@ export function sqlState(error: unknown): string | undefined {
  */
 export function toDatabaseError(error: unknown): unknown {
   if (error instanceof AtollError || !(error instanceof Error)) return error;
+  if (sqlState(error) === DISK_FULL) return new AtollError('DATABASE_UNAVAILABLE', 'The disk of the database is full.');
   if (isUnavailable(error))
     return new AtollError('DATABASE_UNAVAILABLE', 'The database cannot be reached.', { retryAfter: 2 });
   if (sqlState(error) === CANCELLED || TIMEOUT.test(error.message))

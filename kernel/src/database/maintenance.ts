@@ -27,6 +27,8 @@ export function tendEmbedded(database: Database, log: Logger): () => void {
 
 /** Vacuums and analyses what has changed a lot; resolves with the names of those tables. */
 export async function tend(database: Database): Promise<string[]> {
+  // What a session has counted is otherwise seen a while later, and a session that rests tells nothing.
+  await database.query('select pg_stat_force_next_flush()');
   const rows = await database.query<{ name: string }>(
     `select format('%I.%I', schemaname, relname) as name from pg_stat_user_tables
       where greatest(n_dead_tup, n_mod_since_analyze) > ${AT_LEAST} + ${SHARE} * n_live_tup`,

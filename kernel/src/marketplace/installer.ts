@@ -85,7 +85,7 @@ export class Installer {
     return { plan, done: true };
   }
 
-  async remove(id: string, { cascade = false } = {}): Promise<Outcome> {
+  async remove(id: string, { cascade = false, dryRun = false } = {}): Promise<Outcome> {
     this.#assertInstalled(id);
     const rows = new Set((await this.deps.installations.list()).map((row) => row.id));
     const plan = this.#plan({ remove: [id], cascade });
@@ -95,6 +95,7 @@ export class Installer {
         'CONFLICT',
         `"${foreign.id}" comes from a folder, not from the registry: disable it, or take the folder away.`,
       );
+    if (dryRun) return { plan, done: false };
     await this.#apply(plan.steps, {});
     return { plan, done: true };
   }

@@ -245,6 +245,7 @@ export class Collection {
             `A document with this id${id === undefined ? '' : ` (${id})`} exists in "${this.name}".`,
           );
     }
+    if (state === '54001') return new AtollError('VALIDATION_FAILED', 'The document is nested too deeply.');
     if (state === '54000')
       return new AtollError('VALIDATION_FAILED', 'The document has more text than can be indexed.');
     if (state === '22P02' || state === '22P05' || state === '22003')

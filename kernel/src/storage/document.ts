@@ -23,12 +23,21 @@ export function checkId(id: unknown): string {
 
 /** A document's content as JSON. Throws VALIDATION_FAILED, or BODY_TOO_LARGE. */
 export function toJson(content: Record<string, unknown>, maxBytes: number): { json: string; size: number } {
-  const json = JSON.stringify(content);
+  const json = stringify(content);
   if (UNSTORABLE.test(json))
     throw new AtollError('VALIDATION_FAILED', 'A text has U+0000 or half a surrogate pair, which cannot be stored.');
   const size = Buffer.byteLength(json);
   if (size > maxBytes) throw new AtollError('BODY_TOO_LARGE', `A document of ${size} bytes; ${maxBytes} are allowed.`);
   return { json, size };
+}
+
+function stringify(content: Record<string, unknown>): string {
+  try {
+    return JSON.stringify(content);
+  } catch (error) {
+    if (error instanceof RangeError) throw new AtollError('VALIDATION_FAILED', 'The document is nested too deeply.');
+    throw error;
+  }
 }
 
 /** The JSON text of a document, out of what its row holds. */

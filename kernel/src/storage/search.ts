@@ -26,6 +26,7 @@ const RRF = 60;
 const EXACT = 5_000;
 /** Ranking costs time for every match; of a term that is nearly everywhere the rank says little anyway. */
 const MAX_RANKED = 3_000;
+const MAX_WORDS = 100;
 
 /** How long it is remembered whether an organisation has few documents, in ms. */
 const SMALL_FOR_MS = 30_000;
@@ -119,7 +120,7 @@ class Statement {
     const languages = new Set(spec.indexes.flatMap((index) => (index.kind === 'text' ? [index.language] : [])));
     if (languages.size === 0)
       throw new AtollError('VALIDATION_FAILED', `No field of "${this.collection.name}" has a text index.`);
-    const given = `${this.sql.value(text.replaceAll('\0', ' ').toWellFormed())}::text`;
+    const given = `${this.sql.value(asQuery(text))}::text`;
     const each = (make: (language: string) => string) =>
       [...languages].map((language) => make(`${literal(language)}::regconfig`)).join(' || ');
     const column = identifier(tsvColumn(spec));
@@ -159,6 +160,11 @@ class Statement {
       from ${this.table} where ${this.#condition} and ${column} is not null order by far, id limit ${k}) as measured
       where far is not null)`;
   }
+}
+
+/** What PostgreSQL can hold, and no more words than make sense: each is looked up. */
+function asQuery(text: string): string {
+  return text.replaceAll('\0', ' ').toWellFormed().split(/\s+/u).slice(0, MAX_WORDS).join(' ');
 }
 
 const ARRAY_DISTANCE: Record<Metric, string> = {

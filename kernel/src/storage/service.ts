@@ -10,6 +10,7 @@ import { Quota, type Usage } from './quota.js';
 import { type CollectionSpec, type IndexDeclaration, sameSpec, toSpec } from './spec.js';
 import { CollectionTable } from './table.js';
 import { StorageTransaction } from './transaction.js';
+import { Turnstile } from './turnstile.js';
 
 export interface CollectionDeclaration {
   name: string;
@@ -21,12 +22,15 @@ export interface CollectionDeclaration {
 export const organisationOf = (principal: Principal): string => principal.organisation ?? 'default';
 
 const MAX_OPEN_TRANSACTIONS = 32;
+/** Calls of one plugin that wait for a place. */
+const MAX_WAITING = 512;
 
 /** The data of one plugin, of all organisations. */
 interface Namespace {
   readonly tables: Map<string, Promise<CollectionTable>>;
   readonly quota: Quota;
   readonly blobs: Blobs;
+  readonly turnstile: Turnstile;
 }
 
 /** What one version of a plugin has declared, and the transactions it has open. Ends with that version. */
@@ -41,6 +45,8 @@ export class PluginStorage {
     private readonly limits: Config['storage'],
     readonly blobs: Blobs,
     private readonly quota: Quota,
+    /** Every statement for a document goes through it. */
+    readonly turnstile: Turnstile,
   ) {}
 
   async declare(declaration: CollectionDeclaration): Promise<Collection> {
@@ -93,10 +99,15 @@ export class StorageService {
     private readonly log: Logger,
   ) {}
 
+  /** Of the connections, for one plugin: some are left for everybody else. */
+  get #places(): number {
+    return Math.max(1, this.database.connections - 2);
+  }
+
   /** For one running version of a plugin. */
   open(plugin: string): PluginStorage {
-    const { blobs, quota } = this.#namespace(plugin);
-    return new PluginStorage(plugin, this, this.limits, blobs, quota);
+    const { blobs, quota, turnstile } = this.#namespace(plugin);
+    return new PluginStorage(plugin, this, this.limits, blobs, quota, turnstile);
   }
 
   /** Makes the collection what is declared: its table, and the indexes over it. */
@@ -202,7 +213,12 @@ export class StorageService {
       () => this.#count(plugin),
       this.database.engine === 'postgresql',
     );
-    const made = { tables: new Map(), quota, blobs: new Blobs(plugin, this.database, quota) };
+    const made = {
+      tables: new Map(),
+      quota,
+      blobs: new Blobs(plugin, this.database, quota),
+      turnstile: new Turnstile(this.#places, MAX_WAITING),
+    };
     this.#namespaces.set(plugin, made);
     return made;
   }

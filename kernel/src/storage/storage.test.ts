@@ -72,6 +72,8 @@ describe('documents', () => {
     };
     await insert(notes, odd);
     expect(await contents(notes)).toEqual([odd]);
+    const deep = JSON.parse(`${'['.repeat(50_000)}${']'.repeat(50_000)}`) as unknown;
+    expect(() => notes.prepare({ deep })).toThrow(expect.objectContaining({ code: 'VALIDATION_FAILED' }));
     expect(() => notes.prepare({ big: 'x'.repeat(1_100_000) })).toThrow(
       expect.objectContaining({ code: 'BODY_TOO_LARGE' }),
     );
@@ -211,6 +213,22 @@ describe('search', () => {
     await notes.update(ORG, 'd', { set: { title: 'vixen', e: [1, 0, 0] }, unset: [] }, undefined);
     expect(await ids({ text: 'vixen' })).toEqual(['d']);
     expect((await ids({ vector: { field: 'e', value: [1, 0, 0] }, k: 2 })).toSorted()).toEqual(['a', 'd']);
+  });
+
+  it.each([
+    ['parentheses', `${'('.repeat(2_000)}fox`],
+    ['quotes', '"'.repeat(2_001)],
+    ['many words', 'fox dog '.repeat(2_500)],
+    ['many other words', Array.from({ length: 3_000 }, (_, n) => `w${n}`).join(' ')],
+    ['operators', "':*&|!<-> -- or or -or"],
+    ['backslashes', '\\'.repeat(999)],
+    ['U+0000 and half a character', 'fox\0\ud83d'],
+    ['one long word', 'x'.repeat(9_000)],
+  ])('takes any text: %s', async (_, text) => {
+    const notes = await test.storage
+      .open('texts')
+      .declare({ name: 'notes', indexes: { title: ['text', { text: 'simple' }] } });
+    expect(Array.isArray(await search(test.database, notes, ORG, { text }))).toBe(true);
   });
 
   it('agrees with looking at every vector', async () => {

@@ -32,11 +32,16 @@ export function storageRows(storage: StorageService): SyscallRow<PluginInstance>
   };
   return [
     ...declarationRows(of),
-    ...documentRows(of),
-    ...queryRows(of, storage),
-    ...transactionRows(of),
+    ...[...documentRows(of), ...queryRows(of, storage), ...transactionRows(of)].map((row) => inTurn(of, row)),
     ...blobRows(of),
   ];
+}
+
+/** Blobs are not among these: they wait for the plugin's own streams. */
+function inTurn(of: Of, row: SyscallRow<PluginInstance>): SyscallRow<PluginInstance> {
+  const handle: typeof row.handle = (plugin, input, syscall) =>
+    of(plugin).turnstile.run(() => row.handle(plugin, input, syscall), syscall.signal);
+  return { ...row, handle };
 }
 
 type Of = (plugin: PluginInstance) => PluginStorage;

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
 import { CliError, EXIT, exitCodeOf, hintOf } from './errors.js';
 import { INSTALLATION } from './installation.js';
+import { savedLogin } from './saved-login.js';
 
 export interface ServerOptions {
   server?: string;
@@ -13,11 +14,15 @@ export interface ServerOptions {
 }
 
 const TIMEOUT_MS = 60_000;
+const CHANGE_TIMEOUT_MS = 600_000;
 const TRANSFER_TIMEOUT_MS = 3_600_000;
 
-function serverUrl({ server }: ServerOptions): string {
+/** --server, the environment, the server that one has logged in to, or the one of this machine. */
+export function serverUrl({ server }: ServerOptions): string {
   const { ATOLL_URL, ATOLL_HOST, ATOLL_PORT } = process.env;
-  const url = server ?? ATOLL_URL ?? `http://${ATOLL_HOST ?? '127.0.0.1'}:${ATOLL_PORT ?? '7070'}`;
+  const local = `http://${ATOLL_HOST ?? '127.0.0.1'}:${ATOLL_PORT ?? '7070'}`;
+  const named = ATOLL_HOST !== undefined || ATOLL_PORT !== undefined;
+  const url = server ?? ATOLL_URL ?? (named ? local : (savedLogin()?.server ?? local));
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     const hint = 'Pass --server with an URL such as http://127.0.0.1:7070.';
     throw new CliError(`"${url}" is no http(s) URL.`, EXIT.USAGE, { hint });
@@ -25,31 +30,53 @@ function serverUrl({ server }: ServerOptions): string {
   return url.replace(/\/+$/, '');
 }
 
-/** --key, ATOLL_ADMIN_KEY, or the root key's file in the data directory, here or in the installation. */
-function findKey({ key }: ServerOptions): string | undefined {
-  if (key ?? process.env.ATOLL_ADMIN_KEY) return key ?? process.env.ATOLL_ADMIN_KEY;
+interface FoundKey {
+  key: string;
+  /** It comes from `atoll login`. */
+  saved?: true;
+}
+
+/**
+ * --key, ATOLL_ADMIN_KEY, the key of the login, or the root key's file in the data directory, here or in the installation. What one
+ * has logged in with goes to that server only.
+ */
+function findKey(url: string, { key }: ServerOptions): FoundKey | undefined {
+  const given = key ?? process.env.ATOLL_ADMIN_KEY;
+  if (given) return { key: given };
+  const login = savedLogin();
+  if (login?.server === url) return { key: login.key, saved: true };
   const dataDir = process.env.ATOLL_DATA_DIR ?? '.atoll';
   const files = [path.resolve(dataDir, 'root.key'), path.resolve(INSTALLATION, dataDir, 'root.key')];
   const file = files.find((candidate) => existsSync(candidate));
-  return file && readFileSync(file, 'utf8').trim();
+  return file === undefined ? undefined : { key: readFileSync(file, 'utf8').trim() };
 }
 
+const authorization = (found: FoundKey | undefined) => ({ ...(found && { authorization: `Bearer ${found.key}` }) });
+
 /** One request to a running server. Throws a CliError that says what to do. */
-export async function request<T>(options: ServerOptions, method: string, target: string, body?: unknown): Promise<T> {
+export async function request<T>(
+  options: ServerOptions,
+  method: string,
+  target: string,
+  body?: unknown,
+  timeoutMs = TIMEOUT_MS,
+): Promise<T> {
   const url = serverUrl(options);
-  const key = findKey(options);
-  const response = await send(url, target, {
+  const key = findKey(url, options);
+  const init = {
     method,
-    headers: {
-      ...(key !== undefined && { authorization: `Bearer ${key}` }),
-      ...(body !== undefined && { 'content-type': 'application/json' }),
-    },
+    headers: { ...authorization(key), ...(body !== undefined && { 'content-type': 'application/json' }) },
     ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
+  };
+  const response = await send(url, target, init, timeoutMs);
   const parsed = parse(url, response.status, await response.text());
   if (response.ok) return parsed as T;
-  throw toError(response.status, parsed, key !== undefined);
+  throw toError(response.status, parsed, key);
 }
+
+/** A request that starts and swaps plugins, which may be many and slow. */
+export const change = <T>(options: ServerOptions, method: string, target: string, body?: unknown): Promise<T> =>
+  request<T>(options, method, target, body, CHANGE_TIMEOUT_MS);
 
 /** A request whose answer goes into a file as it comes; the file appears when it is complete. */
 export async function download(options: ServerOptions, target: string, file: string): Promise<number> {
@@ -65,24 +92,27 @@ export async function download(options: ServerOptions, target: string, file: str
   return (await stat(file)).size;
 }
 
-/** Sends a file as it is. */
-export async function upload<T>(options: ServerOptions, method: string, target: string, file: string): Promise<T> {
-  const body = Readable.toWeb(createReadStream(file)) as unknown as ReadableStream;
+/** Sends a file, or bytes, as they are. */
+export async function upload<T>(
+  options: ServerOptions,
+  method: string,
+  target: string,
+  content: string | Uint8Array<ArrayBuffer>,
+): Promise<T> {
+  const body =
+    typeof content === 'string'
+      ? (Readable.toWeb(createReadStream(content)) as unknown as ReadableStream)
+      : new Blob([content]);
   const response = await exchange(options, target, { method, body, duplex: 'half' } as RequestInit);
   return (await response.json()) as T;
 }
 
 async function exchange(options: ServerOptions, target: string, init: RequestInit): Promise<Response> {
   const url = serverUrl(options);
-  const key = findKey(options);
-  const response = await send(
-    url,
-    target,
-    { ...init, headers: { ...(key !== undefined && { authorization: `Bearer ${key}` }) } },
-    TRANSFER_TIMEOUT_MS,
-  );
+  const key = findKey(url, options);
+  const response = await send(url, target, { ...init, headers: authorization(key) }, TRANSFER_TIMEOUT_MS);
   if (response.ok) return response;
-  throw toError(response.status, parse(url, response.status, await response.text()), key !== undefined);
+  throw toError(response.status, parse(url, response.status, await response.text()), key);
 }
 
 async function send(url: string, target: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<Response> {
@@ -109,12 +139,17 @@ function parse(url: string, status: number, text: string): unknown {
   }
 }
 
-function toError(status: number, problem: unknown, hadKey: boolean): CliError {
+function toError(status: number, problem: unknown, key: FoundKey | undefined): CliError {
   const { detail, code } = (problem ?? {}) as { detail?: string; code?: string };
-  const noKey = status === 401 && !hadKey;
-  const hint = noKey
-    ? 'No API key was found: pass --key, set ATOLL_ADMIN_KEY, or run this where the data directory (.atoll) is.'
-    : code && hintOf(code);
+  const hint = status === 401 ? keyHint(key) : code && hintOf(code);
   const message = detail ?? `The server answered with status ${status}.`;
   return new CliError(message, exitCodeOf(status), { ...(code && { code }), ...(hint && { hint }) });
+}
+
+function keyHint(key: FoundKey | undefined): string {
+  if (!key)
+    return 'No API key was found: `atoll login`, pass --key, set ATOLL_ADMIN_KEY, or run this where the data directory (.atoll) is.';
+  return key.saved
+    ? 'The key you have logged in with is no longer taken: `atoll login` with another, or `atoll logout`.'
+    : 'The server does not know this key: pass another with --key, or `atoll login`.';
 }

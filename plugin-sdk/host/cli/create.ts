@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { CliError, EXIT } from './errors.js';
-import { TEMPLATES, type TemplateName } from './templates.js';
+import { TEMPLATES, type TemplateName } from './templates/index.js';
 
 const ID = /^[a-z][a-z0-9-]{0,63}$/;
 
@@ -38,15 +38,15 @@ const titleOf = (id: string): string =>
     .join(' ');
 
 /** What to do next, for people. */
-export function nextSteps({ id, dir, files }: CreatedPlugin, cwd: string): string {
+export function nextSteps({ dir, files }: CreatedPlugin, cwd: string): string {
   const shown = path.relative(cwd, dir) || '.';
   return `Wrote ${dir}
   ${files.join('  ')}
 
 Next:
   npm run atoll -- dev ${shown}      a server with live reload
+  npm run atoll -- test ${shown}     run its tests
   npm run atoll -- build ${shown}    check the manifest and bundle
-  curl -X POST http://127.0.0.1:7070/api/v1/${id}/hello -H "authorization: Bearer <root key>" \\
-    -H "content-type: application/json" -d '{"name":"Ada"}'
+README.md in it says what it does.
 `;
 }

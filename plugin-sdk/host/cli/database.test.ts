@@ -199,6 +199,13 @@ describe('atoll db and atoll data', () => {
     expect(await rowsOf()).toEqual(before);
   });
 
+  it('make no database where they only look', async () => {
+    const none = { DATABASE_URL: '', ATOLL_DATA_DIR: path.join(dir, 'none') };
+    for (const command of [['check'], ['rollback'], ['backup', path.join(dir, 'none.backup')]])
+      expect(await atoll(['db', ...command], none)).toMatchObject({ code: 5, json: { code: 'NOT_FOUND' } });
+    expect(existsSync(path.join(dir, 'none'))).toBe(false);
+  });
+
   it('restore over a folder that is no database any more', async () => {
     const broken = path.join(dir, 'broken');
     await mkdir(path.join(broken, 'database'), { recursive: true });

@@ -9,11 +9,14 @@ import { databaseCommands } from './database.js';
 import { runDev } from './dev.js';
 import { CliError, EXIT, toCliError } from './errors.js';
 import { keyCommands } from './keys.js';
+import { loginCommands } from './login.js';
+import { marketplaceCommands } from './marketplace.js';
 import { Output } from './output.js';
 import { packCommand } from './pack.js';
 import { pluginCommands } from './plugins.js';
 import { registryCommands } from './registry.js';
-import { TEMPLATES, type TemplateName } from './templates.js';
+import { TEMPLATES, type TemplateName } from './templates/index.js';
+import { testCommand } from './test-plugin-folder.js';
 import { verifyCommand } from './verify.js';
 
 /* The `atoll` command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 4 not allowed, 5 not found. */
@@ -31,8 +34,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const program = new Command('atoll')
   .description('Develop and operate Atoll plugins')
   .option('--json', 'print JSON, also for errors')
-  .option('--server <url>', 'the server (ATOLL_URL, else http://127.0.0.1:7070)')
-  .option('--key <key>', 'API key (ATOLL_ADMIN_KEY, else <data dir>/root.key)')
+  .option('--server <url>', 'the server (ATOLL_URL, else where you have logged in, else http://127.0.0.1:7070)')
+  .option('--key <key>', 'API key (ATOLL_ADMIN_KEY, else that of the login, else <data dir>/root.key)')
   .showSuggestionAfterError()
   // Errors are told below, in one form; help that nobody asked for is not JSON.
   .configureOutput({ outputError: () => {}, ...(json && { writeErr: () => {} }) })
@@ -80,6 +83,7 @@ program
       out.result(built, built.out ? `${size}\n${built.out}` : size);
     }),
   );
+testCommand(program, run);
 packCommand(program, run);
 verifyCommand(program, run);
 keyCommands(program, run);
@@ -90,6 +94,8 @@ program
   .command('print')
   .description('every key, its value and where it comes from')
   .action(() => run(() => printConfig(out)));
+loginCommands(program, run);
+marketplaceCommands(program, run);
 pluginCommands(program, run);
 auditCommands(program, run);
 dataCommands(program, run);

@@ -1,8 +1,10 @@
 import type { CliError } from './errors.js';
+import { isInteractive } from './prompt.js';
+import { showProgress } from './progress.js';
 
 /** What a command prints: text for people, or JSON for programs (`--json`). */
 export class Output {
-  constructor(private readonly json: boolean) {}
+  constructor(readonly json: boolean) {}
 
   /** `value` for programs, `text` for people. */
   result(value: unknown, text: string): void {
@@ -13,6 +15,17 @@ export class Output {
   /** One of many results that come over time: one line each. */
   line(value: unknown, text: string): void {
     process.stdout.write(`${this.json ? JSON.stringify(value) : text}\n`);
+  }
+
+  /** Runs a step that may take long; people see on stderr that it goes on. */
+  step<T>(text: string, task: () => Promise<T>): Promise<T> {
+    const shown = !this.json && process.stderr.isTTY === true && process.env.TERM !== 'dumb';
+    return shown ? showProgress(text, task) : task();
+  }
+
+  /** Whether a question can be asked. */
+  get interactive(): boolean {
+    return !this.json && isInteractive();
   }
 
   error(error: CliError): void {

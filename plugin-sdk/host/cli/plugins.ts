@@ -3,18 +3,9 @@ import { request, type ServerOptions } from './client.js';
 import type { Run } from './command.js';
 import { type LogOptions, showLogs } from './logs.js';
 import { type Output, table } from './output.js';
+import { listPlugins, type Plugin } from './plugin-list.js';
+import { pluginAt } from './server-paths.js';
 
-interface Plugin {
-  id: string;
-  version: string;
-  title: string;
-  state: string;
-  reason?: string;
-  [member: string]: unknown;
-}
-
-const base = '/api/v1/plugins';
-const at = (id: string) => `${base}/${encodeURIComponent(id)}`;
 const summary = ({ id, version, state, reason }: Plugin) =>
   `${id}@${version} is ${state}${reason ? `: ${reason}` : ''}`;
 
@@ -49,7 +40,7 @@ export function pluginCommands(program: Command, run: Run): void {
         .default('debug'),
     )
     .option('--follow', 'go on as new lines come')
-    .action((id: string, options: LogOptions) => run((out, server) => showLogs(out, server, at(id), options)));
+    .action((id: string, options: LogOptions) => run((out, server) => showLogs(out, server, pluginAt(id), options)));
 }
 
 function lineCount(text: string): number {
@@ -59,20 +50,13 @@ function lineCount(text: string): number {
 }
 
 async function list(out: Output, server: ServerOptions): Promise<void> {
-  const all: Plugin[] = [];
-  let cursor: string | undefined;
-  do {
-    const query = new URLSearchParams({ limit: '200', ...(cursor !== undefined && { cursor }) });
-    const page = await request<{ items: Plugin[]; nextCursor?: string }>(server, 'GET', `${base}?${query}`);
-    all.push(...page.items);
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
+  const all = await listPlugins(server);
   const rows = all.map(({ id, version, state, reason }) => [id, version, state, reason ?? '']);
   out.result(all, table(['id', 'version', 'state', 'reason'], rows));
 }
 
 async function show(out: Output, server: ServerOptions, id: string): Promise<void> {
-  const plugin = await request<Plugin>(server, 'GET', at(id));
+  const plugin = await request<Plugin>(server, 'GET', pluginAt(id));
   const rows = Object.entries(plugin).map(([key, value]) => [
     key,
     typeof value === 'string' ? value : (JSON.stringify(value) ?? ''),
@@ -84,7 +68,7 @@ function change(command: Command, action: string, run: Run): void {
   command.action((id: string, options: { cascade?: boolean }) =>
     run(async (out, server) => {
       const body = action === 'disable' ? { cascade: options.cascade === true } : {};
-      const plugin = await request<Plugin>(server, 'POST', `${at(id)}/${action}`, body);
+      const plugin = await request<Plugin>(server, 'POST', `${pluginAt(id)}/${action}`, body);
       out.result(plugin, summary(plugin));
     }),
   );

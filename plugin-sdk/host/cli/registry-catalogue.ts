@@ -1,27 +1,11 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import {
-  diffPermissions,
-  formatPlan,
-  type Permission,
-  type PermissionKind,
-  type PluginListing,
-  type StoredVersion,
-} from '@atoll/registry';
-import { type Command, InvalidArgumentError } from 'commander';
+import { diffPermissions, formatPlan, type Permission, type PluginListing, type StoredVersion } from '@atoll/registry';
+import type { Command } from 'commander';
 import type { Run } from './command.js';
 import { table } from './output.js';
 import { planFor, type ResolveFlags, withKernel } from './registry-plan.js';
+import { moreText, type SearchFlags, searchQuery, withSearch } from './search-flags.js';
 import { onStore, parseExact, type StoreFlags, withStore } from './store.js';
-
-interface SearchFlags extends StoreFlags {
-  category?: string;
-  verified?: boolean;
-  permission?: PermissionKind[];
-  withoutPermission?: PermissionKind[];
-  compatibleWith?: string;
-  limit: number;
-  cursor?: string;
-}
 
 /** What is in the store. */
 export function catalogueCommands(registry: Command, run: Run): void {
@@ -61,27 +45,10 @@ export function catalogueCommands(registry: Command, run: Run): void {
 }
 
 function searchCommand(registry: Command, run: Run): void {
-  withStore(registry.command('search [words...]').description('find plugins; without words, all'))
-    .option('--category <name>')
-    .option('--verified', 'only plugins of publishers that you trust')
-    .option('--permission <kind...>', 'only plugins that ask for it, such as net or storage')
-    .option('--without-permission <kind...>', 'only plugins that do not')
-    .option('--compatible-with <version>', 'only plugins that run on this version of Atoll')
-    .option('--limit <n>', 'how many, at most 100', count, 20)
-    .option('--cursor <cursor>', 'where the page before ended')
-    .action((words: string[], flags: SearchFlags) =>
+  withSearch(withStore(registry.command('search [words...]').description('find plugins; without words, all'))).action(
+    (words: string[], flags: StoreFlags & SearchFlags) =>
       onStore(run, flags, async (store, out) => {
-        const { category, verified, permission, withoutPermission, compatibleWith, limit, cursor } = flags;
-        const page = store.catalogue.search({
-          q: words.join(' '),
-          limit,
-          ...(category !== undefined && { category }),
-          ...(verified && { verified }),
-          ...(permission && { permissions: permission }),
-          ...(withoutPermission && { withoutPermissions: withoutPermission }),
-          ...(compatibleWith !== undefined && { compatibleWith }),
-          ...(cursor !== undefined && { cursor }),
-        });
+        const page = store.catalogue.search(searchQuery(words, flags));
         const rows = page.items.map((hit) => [
           hit.id,
           hit.version,
@@ -89,25 +56,27 @@ function searchCommand(registry: Command, run: Run): void {
           hit.permissions.join(' '),
           hit.description ?? hit.title,
         ]);
-        const more = page.nextCursor === undefined ? '' : `\nMore with --cursor ${page.nextCursor}`;
-        out.result(page, table(['id', 'version', 'verified', 'asks for', 'what'], rows) + more);
+        out.result(page, table(['id', 'version', 'verified', 'asks for', 'what'], rows) + moreText(page));
       }),
-    );
+  );
 }
 
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 100) throw new InvalidArgumentError('Expected 1 to 100.');
-  return value;
-}
+/** What is told of a version; a server leaves its manifest out. */
+type Version = Omit<StoredVersion, 'facts'>;
 
-function infoText({ id, name, publisher, channels, versions }: PluginListing): string {
+export function infoText({
+  id,
+  name,
+  publisher,
+  channels,
+  versions,
+}: Omit<PluginListing, 'versions'> & { versions: readonly Version[] }): string {
   const led = Object.entries(channels).map(([channel, version]) => `${channel}: ${version}`);
   const rows = versions.map((one) => [one.version, one.channel, one.publishedAt, stateOf(one)]);
   return `${id} (${name}) of ${publisher}\n${led.join(', ') || 'no version can be chosen'}\n\n${table(['version', 'channel', 'published', 'state'], rows)}`;
 }
 
-function stateOf({ quarantined, damaged, yanked, deprecated, verified }: StoredVersion): string {
+function stateOf({ quarantined, damaged, yanked, deprecated, verified }: Version): string {
   if (quarantined) return `quarantined: ${quarantined}`;
   if (damaged) return 'damaged';
   if (yanked) return `yanked: ${yanked.reason}`;
@@ -115,7 +84,7 @@ function stateOf({ quarantined, damaged, yanked, deprecated, verified }: StoredV
   return verified ? 'verified' : '';
 }
 
-function diffText(added: readonly Permission[], removed: readonly Permission[]): string {
+export function diffText(added: readonly Permission[], removed: readonly Permission[]): string {
   const lines = (sign: string, some: readonly Permission[]) =>
     some.map(({ kind, value }) => `${sign} ${kind}${value === undefined ? '' : ` ${value}`}`);
   return [...lines('+', added), ...lines('-', removed)].join('\n') || 'They ask for the same.';

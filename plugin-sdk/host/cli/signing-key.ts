@@ -1,13 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { generateSigningKey, readSigningKey, type SigningKey } from '@atoll/registry';
 import { CliError, EXIT } from './errors.js';
+import { userFile } from './user-folder.js';
 
 /** Where a publisher's key lies: `--signing-key`, ATOLL_SIGNING_KEY, or the user's configuration folder. */
 export function signingKeyFile(given: string | undefined): string {
-  const config = process.env.XDG_CONFIG_HOME || path.join(homedir(), '.config');
-  return path.resolve(given ?? process.env.ATOLL_SIGNING_KEY ?? path.join(config, 'atoll', 'publisher.key'));
+  return path.resolve(given ?? process.env.ATOLL_SIGNING_KEY ?? userFile('publisher.key'));
 }
 
 /** Throws KEY_UNUSABLE, or a CliError when there is no such file. */

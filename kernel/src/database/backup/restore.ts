@@ -48,6 +48,8 @@ export async function restoreInto(database: Database, file: string, makeTables: 
 async function load(database: Database, file: string, makeTables: TableMaker): Promise<void> {
   const constraints = await dropForeignKeys(database);
   let known = byName(await listTables(database));
+  // Rows that migrations have made are in the backup as well.
+  if (known.size > 0) await database.query(`truncate ${[...known.keys()].join(', ')}`);
   let made = false;
   let current: Filler | undefined;
   for await (const line of readBackup(file)) {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tend } from '../maintenance.js';
 import { openTestDatabase } from '../testing.js';
 import { EmbeddedServer } from './server.js';
 
@@ -91,6 +92,17 @@ describe('the database over it', () => {
     expect(database.reachable).toBe(false);
     await expect.poll(() => database.reachable, { timeout: 15_000 }).toBe(true);
     expect(await database.query('select id from plugin_state')).toEqual([{ id: 'kept' }]);
+    await close();
+  });
+
+  it('tends what has changed a lot, because nothing else does', async () => {
+    const { database, close } = await openTestDatabase({ dataDir, config: { url: undefined } });
+    await database.query('create table busy as select n from generate_series(1, 2000) as n');
+    await database.query('update busy set n = n + 1');
+    expect(await tend(database)).toContain('public.busy');
+    expect(await tend(database)).toEqual([]);
+    const rows = await database.query("select reltuples from pg_class where relname = 'busy'");
+    expect(rows).toEqual([{ reltuples: 2_000 }]);
     await close();
   });
 

@@ -1,0 +1,9 @@
+import { event } from './event.js';
+import type { Template } from './files.js';
+import { http } from './http.js';
+import { provider } from './provider.js';
+
+/** What `atoll create --template` can start from. */
+export const TEMPLATES = { http, event, provider } as const satisfies Record<string, Template>;
+
+export type TemplateName = keyof typeof TEMPLATES;
