@@ -7,7 +7,7 @@ afterEach(() => vi.unstubAllEnvs());
 
 /** The configuration with these variables, and without those of the machine. */
 async function load(env: Record<string, string>, nodeEnv?: string) {
-  for (const name of ['DATABASE_URL', 'OLLAMA_HOST', 'OPENAI_API_KEY', 'OPENAI_BASE_URL'])
+  for (const name of ['DATABASE_URL', 'OLLAMA_HOST', 'OPENAI_API_KEY', 'OPENAI_BASE_URL', 'REDIS_URL'])
     vi.stubEnv(name, env[name] ?? '');
   return (await loadConfig({ configDir, env: {}, ...(nodeEnv && { nodeEnv }) })).config;
 }
@@ -42,6 +42,15 @@ describe('default.ts', () => {
     const config = await load({ OPENAI_API_KEY: 'k', OPENAI_BASE_URL: 'http://127.0.0.1:9000/v1/' });
     expect(config.secrets.OPENAI_API_KEY?.hosts).toEqual(['127.0.0.1:9000']);
     expect(config.plugins.config).toEqual({ 'provider-openai': { baseUrl: 'http://127.0.0.1:9000/v1' } });
+  });
+
+  it('takes the servers that are named, and tells nothing of a wrong one', async () => {
+    const config = await load({ REDIS_URL: 'redis://:secret@cache:6379/2' });
+    expect(config.redis.url).toBe('redis://:secret@cache:6379/2');
+    for (const name of ['REDIS_URL', 'DATABASE_URL'])
+      await expect(load({ [name]: 'http://:hidden@somewhere' })).rejects.toThrow(
+        expect.objectContaining({ message: expect.not.stringContaining('hidden') }),
+      );
   });
 
   it.each([

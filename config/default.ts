@@ -1,6 +1,6 @@
 import { defineConfig, type PartialConfig, wrongVariable } from '@atoll/kernel/config';
 
-const { DATABASE_URL, OLLAMA_HOST, OPENAI_API_KEY, OPENAI_BASE_URL } = process.env;
+const { DATABASE_URL, OLLAMA_HOST, OPENAI_API_KEY, OPENAI_BASE_URL, REDIS_URL } = process.env;
 
 const OLLAMA_PORT = '11434';
 
@@ -45,5 +45,12 @@ function databaseUrl(given: string): string {
 
 const database: PartialConfig['database'] = DATABASE_URL ? { url: databaseUrl(DATABASE_URL) } : {};
 
+function redisUrl(given: string): string {
+  if (/^rediss?:\/\//.test(given) && URL.canParse(given)) return given;
+  throw wrongVariable('REDIS_URL', '********', 'a URL such as redis://user:password@host:6379');
+}
+
+const redis: PartialConfig['redis'] = REDIS_URL ? { url: redisUrl(REDIS_URL) } : {};
+
 /** The base layer. What is absent here has the default of kernel/src/config/schema.ts. */
-export default defineConfig({ plugins: { config: plugins }, secrets, database });
+export default defineConfig({ plugins: { config: plugins }, secrets, database, redis });

@@ -12,11 +12,13 @@ import type { Fakes } from './plugins/manager.js';
 import { resolve, register } from './di/container.js';
 import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
+import { auditApi } from './api/audit.js';
 import { databaseApi } from './api/database.js';
 import { jobApi } from './api/jobs.js';
 import { pluginDataApi } from './api/plugin-data.js';
 import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
+import { limitApi } from './api/limits.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -70,6 +72,8 @@ export class Kernel {
     const url = await step('http', () => this.#listen());
     await opened;
     await resolve(this.container, T.IDENTITY).start();
+    resolve(this.container, T.AUDIT).start();
+    await resolve(this.container, T.RATE_LIMITS).start();
     this.#sweepStorage();
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
@@ -88,7 +92,12 @@ export class Kernel {
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
-    if (this.container.isRegistered(T.MASTER_KEY)) await resolve(this.container, T.IDENTITY).close();
+    if (this.container.isRegistered(T.MASTER_KEY)) {
+      resolve(this.container, T.RATE_LIMITS).close();
+      resolve(this.container, T.REDIS)?.disconnect();
+      await resolve(this.container, T.IDENTITY).close();
+      await resolve(this.container, T.AUDIT).close();
+    }
     await resolve(this.container, T.DATABASE).close();
     resolve(this.container, T.PACKAGE_STORE).close();
   }
@@ -142,6 +151,8 @@ export class Kernel {
       authenticator,
       routes: resolve(this.container, T.ROUTE_TABLE),
       metrics: resolve(this.container, T.METRICS),
+      audit: resolve(this.container, T.AUDIT),
+      limits: resolve(this.container, T.RATE_LIMITS),
       kernelRoutes: [
         ...pluginApi(host),
         ...marketplaceApi({
@@ -150,6 +161,8 @@ export class Kernel {
           installer: () => resolve(this.container, T.INSTALLER),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
+        ...limitApi(resolve(this.container, T.RATE_LIMITS)),
+        ...auditApi(resolve(this.container, T.AUDIT), resolve(this.container, T.IDENTITY)),
         ...pluginDataApi(resolve(this.container, T.STORAGE), host),
         ...jobApi(resolve(this.container, T.JOBS)),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
@@ -163,6 +176,8 @@ export class Kernel {
       host,
       log,
       events: resolve(this.container, T.EVENT_BUS),
+      denials: resolve(this.container, T.AUDIT),
+      limits: resolve(this.container, T.RATE_LIMITS),
     });
     const server = this.#gateway.app.listen(config.server.port, config.server.host) as Server;
     this.#server = server;

@@ -62,6 +62,7 @@ export function apiKeyApi(identity: Identity): KernelRoute[] {
       ...common,
       method: 'POST',
       path: base,
+      action: 'api-keys.create',
       summary: 'Create an API key',
       body: Body,
       response: NewKey,
@@ -88,6 +89,7 @@ export function apiKeyApi(identity: Identity): KernelRoute[] {
       ...common,
       method: 'PATCH',
       path: `${base}/:id`,
+      action: 'api-keys.update',
       summary: 'Change the name, scopes or expiry of an API key',
       body: Patch,
       response: Key,
@@ -100,6 +102,7 @@ export function apiKeyApi(identity: Identity): KernelRoute[] {
       ...common,
       method: 'DELETE',
       path: `${base}/:id`,
+      action: 'api-keys.revoke',
       summary: 'Revoke an API key; it is worth nothing from this moment',
       handle: async (request) => {
         const { actor, organisation } = await scopeOf(identity, request);
@@ -110,6 +113,7 @@ export function apiKeyApi(identity: Identity): KernelRoute[] {
       ...common,
       method: 'POST',
       path: `${base}/:id/rotate`,
+      action: 'api-keys.rotate',
       summary: 'A new key in place of the old one',
       body: Rotate,
       response: NewKey,

@@ -40,6 +40,7 @@ export function oidcApi({ oidc }: Identity, publicUrl: string | undefined): Kern
       ...open,
       method: 'GET',
       path: `${base}/:provider/callback`,
+      action: 'auth.oidc.login',
       summary: 'Where the provider sends the browser back to; answers with tokens',
       response: TokensSchema,
       handle: (request, ctx) => finish(oidc, request, ctx),

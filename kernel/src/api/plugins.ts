@@ -1,7 +1,7 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { Type } from 'typebox';
-import type { KernelRoute } from '../http/kernel-route.js';
-import type { PluginHost, PluginLogLine } from '../plugins/types.js';
+import type { KernelRequest, KernelRoute } from '../http/kernel-route.js';
+import type { PluginHost, PluginInfo, PluginLogLine } from '../plugins/types.js';
 
 const Plugin = Type.Object({
   id: Type.String(),
@@ -51,22 +51,25 @@ export function pluginApi(host: PluginHost): KernelRoute[] {
       ...manage,
       method: 'POST',
       path: `${base}/:id/enable`,
+      action: 'plugins.enable',
       summary: 'Enable a plugin',
       body: Type.Object({}),
-      handle: ({ params }) => host.enable(params.id!),
+      handle: (request) => acting(host, request, (id) => host.enable(id)),
     },
     {
       ...manage,
       method: 'POST',
       path: `${base}/:id/disable`,
+      action: 'plugins.disable',
       summary: 'Disable a plugin; with `cascade` also when others need it',
       body: Type.Object({ cascade: Type.Boolean({ default: false }) }),
-      handle: ({ params, body }) => host.disable(params.id!, { cascade: body.cascade === true }),
+      handle: (request) => acting(host, request, (id) => host.disable(id, { cascade: request.body.cascade === true })),
     },
     {
       ...manage,
       method: 'POST',
       path: `${base}/:id/reload`,
+      action: 'plugins.reload',
       summary: 'Build a plugin anew and swap it in',
       body: Type.Object({
         discardState: Type.Boolean({
@@ -74,7 +77,8 @@ export function pluginApi(host: PluginHost): KernelRoute[] {
           description: 'Give up what the running version keeps in memory.',
         }),
       }),
-      handle: ({ params, body }) => host.reload(params.id!, { discardState: body.discardState === true }),
+      handle: (request) =>
+        acting(host, request, (id) => host.reload(id, { discardState: request.body.discardState === true })),
     },
     {
       ...inspect,
@@ -97,12 +101,35 @@ export function pluginApi(host: PluginHost): KernelRoute[] {
       ...manage,
       method: 'PUT',
       path: `${base}/:id/config`,
+      action: 'plugins.configure',
       summary: 'Set the configuration of a plugin; it is swapped for an instance with the new one',
       body: Type.Record(Type.String(), Type.Unknown()),
-      handle: ({ params, body }) => host.setConfig(params.id!, body),
+      handle: async ({ params, body, note }) => {
+        const id = params.id!;
+        const before = host.config(id).values;
+        const plugin = await host.setConfig(id, body);
+        note({ target: `plugin:${id}`, before, after: host.config(id).values });
+        return plugin;
+      },
     },
   ];
 }
+
+/** The audit trail gets what it was before and is after. */
+async function acting(
+  host: PluginHost,
+  { params, note }: KernelRequest,
+  act: (id: string) => Promise<PluginInfo>,
+): Promise<PluginInfo> {
+  const id = params.id!;
+  note({ target: `plugin:${id}`, before: standing(host.get(id)) });
+  const plugin = await act(id);
+  note({ after: standing(plugin) });
+  return plugin;
+}
+
+const standing = (plugin: PluginInfo | undefined): object | undefined =>
+  plugin && { version: plugin.version, state: plugin.state, desired: plugin.desired };
 
 function one(host: PluginHost, id: string): object {
   const plugin = host.get(id);

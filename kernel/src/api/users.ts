@@ -64,6 +64,7 @@ export function userApi(identity: Identity): KernelRoute[] {
       ...manage,
       method: 'POST',
       path: base,
+      action: 'users.create',
       summary: 'Create a user; the first administrator with the root key',
       body: NewUserBody,
       response: User,
@@ -87,6 +88,7 @@ export function userApi(identity: Identity): KernelRoute[] {
       ...manage,
       method: 'PATCH',
       path: `${base}/:id`,
+      action: 'users.update',
       summary: 'Change a user; a new password or being disabled ends all of their sessions',
       body: PatchBody,
       response: User,
@@ -99,6 +101,7 @@ export function userApi(identity: Identity): KernelRoute[] {
       ...manage,
       method: 'DELETE',
       path: `${base}/:id`,
+      action: 'users.remove',
       summary: 'Remove a user: at home the account, elsewhere the membership',
       handle: async (request) => {
         const { actor, organisation } = await scopeOf(identity, request);
@@ -109,6 +112,7 @@ export function userApi(identity: Identity): KernelRoute[] {
       ...manage,
       method: 'POST',
       path: `${base}/:id/logout-all`,
+      action: 'users.logout-all',
       summary: 'End all sessions of a user',
       body: Nothing,
       handle: async (request) => {
@@ -120,6 +124,7 @@ export function userApi(identity: Identity): KernelRoute[] {
       ...manage,
       method: 'POST',
       path: `${base}/:id/reset-totp`,
+      action: 'users.reset-totp',
       summary: 'Take the second factor of a user away who has lost it, and end all of their sessions',
       body: Nothing,
       handle: async (request) => {

@@ -14,6 +14,9 @@ export const PERMISSIONS = {
   'users.manage': 'Create, change and remove users, members and roles of the organisation',
   'api-keys.own': "Have API keys with at most one's own permissions",
   'api-keys.manage': 'See and revoke all API keys of the organisation',
+  'audit.read': 'See who did what in the organisation',
+  'audit.verify': 'Check that nothing is missing in the audit trail',
+  'limits.manage': 'See and set rate limits',
   'organisations.manage': 'Create and remove organisations, and act in all of them',
 } as const satisfies Record<string, string>;
 
@@ -31,6 +34,8 @@ const INSTALLATION: ReadonlySet<string> = new Set<KernelPermission>([
   'database.manage',
   'jobs.read',
   'jobs.manage',
+  'audit.verify',
+  'limits.manage',
   'organisations.manage',
 ]);
 
@@ -39,7 +44,18 @@ const USER: KernelPermission[] = ['plugins.read', 'plugins.call', 'events.read',
 /** Roles that every organisation has. */
 export const ROLES = {
   admin: [EVERYTHING],
-  operator: [...USER, 'plugins.inspect', 'plugins.manage', 'database.manage', 'jobs.read', 'jobs.manage', 'users.read'],
+  operator: [
+    ...USER,
+    'plugins.inspect',
+    'plugins.manage',
+    'database.manage',
+    'jobs.read',
+    'jobs.manage',
+    'users.read',
+    'audit.read',
+    'audit.verify',
+    'limits.manage',
+  ],
   developer: [...USER, 'plugins.inspect'],
   user: USER,
   viewer: ['plugins.read', 'events.read'],

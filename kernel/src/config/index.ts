@@ -3,4 +3,4 @@ export { type ConfigLine, describeConfig, type DescribeOptions } from './describ
 export type { LoadedConfig } from './layers.js';
 export { type LoadOptions, loadConfig } from './load.js';
 export { MASK, maskBySchema, maskConfig } from './mask.js';
-export { type Config, ConfigSchema, OidcProviderSection, type PartialConfig } from './schema.js';
+export { type Config, ConfigSchema, LimitRuleSection, OidcProviderSection, type PartialConfig } from './schema.js';

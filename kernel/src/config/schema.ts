@@ -116,6 +116,58 @@ export const AuthSection = Type.Object(
   closed,
 );
 
+const literals = <const T extends string>(...values: T[]) => Type.Union(values.map((value) => Type.Literal(value)));
+
+export const LimitRuleSection = Type.Object(
+  {
+    id: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }),
+    per: literals('key', 'user', 'address', 'organisation'),
+    only: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 100, description: 'The one that it is for; each of them when absent.' }),
+    ),
+    tier: Type.Optional(Type.String({ minLength: 1, maxLength: 63, description: 'Organisations of this tier only.' })),
+    class: literals('any', 'auth', 'read', 'write', 'plugin'),
+    points: Type.Integer({ minimum: 1, maximum: 1_000_000_000, description: 'Calls.' }),
+    seconds: Type.Integer({ minimum: 1, maximum: 86_400, description: 'Within so long.' }),
+  },
+  { ...closed, description: 'Classes: logging in (`auth`), reading and changing through the API, calls of plugins.' },
+);
+
+export const LimitsSection = Type.Object(
+  {
+    rules: Type.Array(LimitRuleSection, {
+      default: [{ id: 'login', per: 'address', class: 'auth', points: 1_200, seconds: 60 }],
+      description: 'Rate limits; further ones can be set at /api/v1/limits.',
+    }),
+  },
+  closed,
+);
+
+export const RedisSection = Type.Object(
+  {
+    url: Type.Optional(
+      Type.String({
+        pattern: '^rediss?://',
+        secret: true,
+        description:
+          'For limits that several nodes share (env REDIS_URL), such as redis://host:6379; in memory when absent.',
+      }),
+    ),
+  },
+  closed,
+);
+
+export const AuditSection = Type.Object(
+  {
+    retentionDays: Type.Integer({
+      minimum: 1,
+      default: 365,
+      description: 'How long entries of the audit trail are kept.',
+    }),
+  },
+  closed,
+);
+
 export const DatabaseSection = Type.Object(
   {
     url: Type.Optional(
@@ -395,6 +447,9 @@ export const ConfigSchema = Type.Object(
   {
     server: ServerSection,
     auth: AuthSection,
+    audit: AuditSection,
+    limits: LimitsSection,
+    redis: RedisSection,
     database: DatabaseSection,
     storage: StorageSection,
     jobs: JobsSection,

@@ -1,11 +1,15 @@
 import path from 'node:path';
 import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
+import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
+import { Audit } from '../audit/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
 import { declaredPermissions, Identity } from '../identity/index.js';
+import { RateLimits } from '../limits/index.js';
+import { connectRedis } from '../redis/connect.js';
 import { RouteTable } from '../http/route-table.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
@@ -38,7 +42,10 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.STORAGE,
     (c) => new StorageService(resolve(c, T.DATABASE), config.storage, resolve(c, T.LOGGER)),
   );
+  registerLazy(container, T.AUDIT, createAudit);
   registerLazy(container, T.IDENTITY, createIdentity);
+  registerLazy(container, T.REDIS, createRedis);
+  registerLazy(container, T.RATE_LIMITS, createRateLimits);
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(
     container,
@@ -89,18 +96,44 @@ function createDatabase(c: DependencyContainer, dataDir: string): Database {
   });
 }
 
+function createAudit(c: DependencyContainer): Audit {
+  return new Audit({
+    database: resolve(c, T.DATABASE),
+    master: resolve(c, T.MASTER_KEY),
+    retentionDays: resolve(c, T.CONFIG).audit.retentionDays,
+    log: resolve(c, T.LOGGER),
+  });
+}
+
 function createIdentity(c: DependencyContainer): Identity {
   const identity: Identity = new Identity({
     database: resolve(c, T.DATABASE),
     config: resolve(c, T.CONFIG).auth,
     master: resolve(c, T.MASTER_KEY),
     root: resolve(c, T.ROOT_KEY),
+    trail: resolve(c, T.AUDIT).trail,
     declared: () => declaredPermissions(resolve(c, T.PLUGIN_MANAGER).manifests()),
     log: resolve(c, T.LOGGER),
   });
   // What roles amount to depends on what plugins declare.
   resolve(c, T.EVENT_BUS).subscribe('plugin.state.changed', () => identity.changes.forgetAll());
   return identity;
+}
+
+function createRedis(c: DependencyContainer): Redis | undefined {
+  const { url } = resolve(c, T.CONFIG).redis;
+  return url === undefined ? undefined : connectRedis(url, resolve(c, T.LOGGER));
+}
+
+function createRateLimits(c: DependencyContainer): RateLimits {
+  const log = resolve(c, T.LOGGER);
+  return new RateLimits({
+    database: resolve(c, T.DATABASE),
+    changes: resolve(c, T.IDENTITY).changes,
+    configured: resolve(c, T.CONFIG).limits.rules,
+    redis: resolve(c, T.REDIS),
+    onProblem: (error) => log.warn({ err: error }, 'rate limits could not be read'),
+  });
 }
 
 function createEventBus(c: DependencyContainer): EventBus {

@@ -1,15 +1,18 @@
 import cors from '@koa/cors';
 import { Router } from '@koa/router';
 import Koa from 'koa';
+import type { DenialSink } from '../audit/index.js';
 import type { Authenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
+import type { RateLimits } from '../limits/index.js';
 import type { PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { errorMiddleware } from './errors.js';
-import { type KernelRoute, mountKernelRoute, refuseWrongMethod } from './kernel-route.js';
+import { type KernelRoute, mountKernelRoute, type Recorder, refuseWrongMethod } from './kernel-route.js';
 import { compressLarge, identify, observe, securityHeaders } from './middleware.js';
 import { OpenApi } from './openapi.js';
+import { RATE_LIMIT_HEADERS } from './rate-limit.js';
 import { pluginRoutes } from './plugin-routes.js';
 import type { RouteTable } from './route-table.js';
 
@@ -19,6 +22,10 @@ export interface HttpAppDeps {
   host: PluginHost;
   routes: RouteTable;
   kernelRoutes: readonly KernelRoute[];
+  /** Where changes and refused calls are recorded. */
+  audit?: { trail: Recorder } & DenialSink;
+  /** How often who may call what. */
+  limits?: RateLimits;
   metrics: Metrics;
   log: Logger;
   version: string;
@@ -37,19 +44,19 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
   app.use(identify(deps.authenticator, config.server.trustProxy));
   app.use(observe(metrics, log));
   app.use(securityHeaders());
-  app.use(errorMiddleware(host, log));
+  app.use(errorMiddleware(host, log, deps.audit));
   const { corsOrigins } = config.server;
   if (corsOrigins.length > 0)
     app.use(
       cors({
         origin: (ctx) => allowedOrigin(corsOrigins, ctx.get('origin')),
-        exposeHeaders: ['x-request-id', 'retry-after'],
+        exposeHeaders: ['x-request-id', 'retry-after', ...RATE_LIMIT_HEADERS],
         maxAge: 600,
       }),
     );
   app.use(compressLarge());
   // First what plugins own: their paths never overlap with the kernel's, and these are most requests.
-  app.use(pluginRoutes({ routes, host, maxBodyBytes: config.server.maxBodyBytes }));
+  app.use(pluginRoutes({ routes, host, maxBodyBytes: config.server.maxBodyBytes, limits: deps.limits }));
   const router = kernelRouter(deps);
   app.use(router.routes() as Koa.Middleware);
   app.use(refuseWrongMethod);
@@ -73,7 +80,7 @@ function kernelRouter(deps: HttpAppDeps): Router {
     handle: () => openApi.document(),
   };
   all.push(document);
-  for (const route of all) mountKernelRoute(router, route);
+  for (const route of all) mountKernelRoute(router, route, { recorder: deps.audit?.trail, limits: deps.limits });
   return router;
 }
 

@@ -1,10 +1,11 @@
-import { AtollError, isErrorCode, type ProblemDetails } from '@atoll/plugin-sdk/contract';
+import { AtollError, isErrorCode, type Principal, type ProblemDetails } from '@atoll/plugin-sdk/contract';
 import type { Middleware } from 'koa';
+import type { Deed, DenialSink } from '../audit/index.js';
 import type { HttpContext } from './context.js';
 import type { ErrorTemplate, PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import { fillErrorTemplate } from './error-template.js';
-import { principalOf } from './middleware.js';
+import { originOf, principalOf } from './middleware.js';
 import { problemOf, retryAfterOf } from './problem.js';
 
 /** Under these, nobody without credentials learns what is there and what is not. */
@@ -60,8 +61,13 @@ function nothingAt(ctx: HttpContext): AtollError {
   return new AtollError('NOT_FOUND', `There is nothing at ${path}.`);
 }
 
+function tellDenied(ctx: HttpContext, { code }: AtollError, denials: DenialSink): void {
+  const { deed, route, principal } = ctx.state as { deed?: Deed; route?: string; principal?: Principal };
+  denials.denied(originOf(ctx, principal), deed ?? { action: `${ctx.method} ${route ?? 'unknown path'}` }, code);
+}
+
 /** The outermost place where requests fail: everything thrown below becomes an answer. */
-export function errorMiddleware(host: PluginHost, log: Logger): Middleware {
+export function errorMiddleware(host: PluginHost, log: Logger, denials?: DenialSink): Middleware {
   return async (ctx, next) => {
     try {
       if (!ctx.req.url?.startsWith('/')) toOriginForm(ctx);
@@ -70,6 +76,7 @@ export function errorMiddleware(host: PluginHost, log: Logger): Middleware {
     } catch (thrown) {
       const error = asAtollError(thrown);
       ctx.state.errorCode = error.code;
+      if (denials && (error.status === 401 || error.status === 403)) tellDenied(ctx, error, denials);
       if (error.code === 'INTERNAL')
         log.error({ err: error.cause ?? error, requestId: ctx.state.requestId }, 'a request failed');
       if (ctx.headerSent || ctx.respond === false) ctx.res.destroy();

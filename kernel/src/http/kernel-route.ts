@@ -2,9 +2,12 @@ import { AtollError, type JsonSchema, type Principal } from '@atoll/plugin-sdk/c
 import type { Next } from 'koa';
 import type { Router } from '@koa/router';
 import { authorize, type Permission } from '../auth/index.js';
+import type { RateLimits, RouteClass } from '../limits/index.js';
 import { compileGuestSchema } from '../schema/index.js';
 import { parseJson, readBody } from './body.js';
-import { principalOf } from './middleware.js';
+import { originOf, principalOf } from './middleware.js';
+import { countCall } from './rate-limit.js';
+import type { Deed, Origin } from '../audit/index.js';
 import type { HttpContext } from './context.js';
 
 /** One route of the kernel's own API: the same declaration serves routing, checking and the OpenAPI document. */
@@ -21,6 +24,8 @@ export interface KernelRoute {
   body?: object;
   response?: object;
   contentType?: string;
+  /** Name of what it changes, for the audit trail; method and path when absent. `false` for what changes nothing. */
+  action?: string | false;
   handle: (request: KernelRequest, ctx: HttpContext) => unknown;
 }
 
@@ -29,6 +34,8 @@ export interface KernelRequest {
   query: Record<string, unknown>;
   body: Record<string, unknown>;
   caller: Caller;
+  /** Says what the call changes, for the audit trail. */
+  note(deed: Partial<Deed>): void;
 }
 
 /** Who asks, and from where. */
@@ -47,20 +54,40 @@ export function actorOf({ caller }: KernelRequest): Principal {
 
 const MAX_BODY_BYTES = 1_048_576;
 
-export function mountKernelRoute(router: Router, route: KernelRoute): void {
+/** Keeps a record of what routes change. */
+export interface Recorder {
+  recording<T>(origin: Origin, deed: Deed, work: () => Promise<T>): Promise<T>;
+}
+
+export interface MountOptions {
+  recorder?: Recorder | undefined;
+  limits?: RateLimits | undefined;
+}
+
+export function mountKernelRoute(router: Router, route: KernelRoute, { recorder, limits }: MountOptions = {}): void {
   const query = route.query && compileGuestSchema(route.query as JsonSchema, { coerce: true, defaults: true });
   const body = route.body && compileGuestSchema(route.body as JsonSchema, { defaults: true });
+  const action = actionOf(route);
+  const routeClass = classOf(route);
   const handler = async (ctx: HttpContext) => {
+    const about = Object.values(ctx.params as Record<string, string>).join('/');
+    const deed: Deed = { action: action ?? `${route.method} ${route.path}`, ...(about !== '' && { target: about }) };
+    ctx.state.deed = deed;
     ctx.state.route = route.path;
     const principal = principalOf(ctx);
+    if (routeClass && limits?.applies(routeClass, principal)) await countCall(ctx, limits, routeClass, principal);
     if (route.permission !== 'public') authorize(principal, route.permission);
     const request: KernelRequest = {
       params: ctx.params as Record<string, string>,
       query: checked(query, { ...ctx.query }, 'The query'),
       body: body ? checked(body, await jsonBody(ctx), 'The body') : {},
       caller: callerOf(ctx, principal),
+      note: (more) => void Object.assign(deed, more),
     };
-    const result = await route.handle(request, ctx);
+    const handle = async () => route.handle(request, ctx);
+    const result = await (recorder && action !== undefined
+      ? recorder.recording(originOf(ctx, principal), deed, handle)
+      : handle());
     if (result !== undefined) ctx.body = result;
     else if (ctx.body === undefined && ctx.respond !== false) ctx.status = 204;
   };
@@ -74,6 +101,19 @@ export function refuseWrongMethod(ctx: HttpContext, next: Next): Promise<unknown
   if (allowed.length === 0) return next();
   ctx.set('allow', allowed.join(', '));
   throw new AtollError('METHOD_NOT_ALLOWED', `${ctx.path} knows ${allowed.join(', ')}.`);
+}
+
+/** What is asked by machines to see whether the server is well is not limited. */
+function classOf({ method, path }: KernelRoute): RouteClass | undefined {
+  if (!path.startsWith('/api/')) return undefined;
+  if (path.startsWith('/api/v1/auth/')) return 'auth';
+  return method === 'GET' ? 'read' : 'write';
+}
+
+/** Reading leaves no entry. */
+function actionOf({ method, path, action }: KernelRoute): string | undefined {
+  if (action === false || (action === undefined && method === 'GET')) return undefined;
+  return action ?? `${method} ${path}`;
 }
 
 function callerOf(ctx: HttpContext, principal: Principal | undefined): Caller {

@@ -5,6 +5,7 @@ import helmet from 'helmet';
 import type { Middleware } from 'koa';
 import compress from 'koa-compress';
 import type { Principal } from '@atoll/plugin-sdk/contract';
+import type { Origin } from '../audit/index.js';
 import type { Authenticator } from '../auth/index.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -52,6 +53,15 @@ export function principalOf({ state }: HttpContext): Principal | undefined {
 
 export function bearerOf(header: string | undefined): string | undefined {
   return header !== undefined && /^bearer /i.test(header) ? header.slice(7).trim() : undefined;
+}
+
+/** For the audit trail. */
+export function originOf({ state }: HttpContext, principal: Principal | undefined): Origin {
+  return {
+    ...(principal && { principal }),
+    address: state.address as string,
+    traceparent: state.traceparent as string,
+  };
 }
 
 /** Headers for browsers that are long gone. */

@@ -2,12 +2,14 @@ import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
 import type { Middleware } from 'koa';
 import type { HttpContext } from './context.js';
 import { authorize } from '../auth/index.js';
+import type { RateLimits } from '../limits/index.js';
 import type { PluginHost, RouteCall } from '../plugins/types.js';
 import type { Validator } from '../schema/index.js';
 import { parseJson, readBody } from './body.js';
 import { ClientSignal } from './client-signal.js';
 import { headersForPlugin } from './headers.js';
 import { principalOf } from './middleware.js';
+import { countCall } from './rate-limit.js';
 import { sendReply } from './reply.js';
 import type { CompiledRoute, RouteMatch, RouteTable } from './route-table.js';
 
@@ -15,6 +17,7 @@ export interface PluginRoutesDeps {
   routes: RouteTable;
   host: PluginHost;
   maxBodyBytes: number;
+  limits?: RateLimits | undefined;
 }
 
 /** Answers what belongs to plugins: match → authorise → validate → call. All of it before the isolate is entered. */
@@ -23,6 +26,9 @@ export function pluginRoutes(deps: PluginRoutesDeps): Middleware {
     const found = await findRoute(ctx, deps);
     if (!found) return next();
     ctx.state.route = found.route.path;
+    const { limits } = deps;
+    const caller = principalOf(ctx);
+    if (limits?.applies('plugin', caller)) await countCall(ctx, limits, 'plugin', caller);
     const principal = authorizeCall(ctx, found.route);
     const raw = await bodyOf(ctx, found.route, deps.maxBodyBytes);
     const match = needsNewLook(found.route) ? await findLive(ctx, deps, found) : found;

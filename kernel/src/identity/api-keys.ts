@@ -63,6 +63,7 @@ export class ApiKeys {
     const owner = actor.user ?? null;
     const expiresAt = toExpiry(input.expiresAt);
     const id = randomUUIDv7();
+    this.changes.note({ target: `key:${id}`, after: { ...input, owner, organisation } });
     const row = await this.changes.apply(`key:${id}`, async (em) => {
       if ((await em.count(ApiKeyEntity, { organisation, owner })) >= MAX_KEYS)
         throw new AtollError('CONFLICT', `There are ${MAX_KEYS} keys already. Remove some first.`);
@@ -75,7 +76,8 @@ export class ApiKeys {
   }
 
   async update(actor: Principal, organisation: string, id: string, patch: Partial<NewApiKey>): Promise<ApiKeyInfo> {
-    await this.#visible(actor, organisation, id);
+    const before = toInfo(await this.#visible(actor, organisation, id));
+    this.changes.note({ target: `key:${id}`, before, after: { ...before, ...patch } });
     if (patch.scopes) this.#assertScopes(actor, organisation, patch.scopes);
     const { expiresAt, ...rest } = patch;
     const row = await this.changes.apply(`key:${id}`, async (em) =>
@@ -99,6 +101,11 @@ export class ApiKeys {
     const own = actor.kind === 'key' ? actor.id === id : actor.kind === 'root' || before.owner === actor.user;
     if (!own) throw new AtollError('FORBIDDEN', 'A key is rotated by its owner, or by itself. Revoke it instead.');
     const key = newSecret(PREFIX);
+    this.changes.note({
+      target: `key:${id}`,
+      before: toInfo(before),
+      after: { prefix: keptOf(key).prefix, graceSeconds },
+    });
     const row = await this.changes.apply(`key:${id}`, async (em) => {
       const row = await em.findOneOrFail(ApiKeyEntity, { id });
       const grace = graceSeconds > 0 ? { oldHash: row.hash, oldUntil: new Date(Date.now() + graceSeconds * 1000) } : {};
@@ -109,7 +116,7 @@ export class ApiKeys {
 
   /** It is worth nothing from this moment. */
   async revoke(actor: Principal, organisation: string, id: string): Promise<void> {
-    await this.#visible(actor, organisation, id);
+    this.changes.note({ target: `key:${id}`, before: toInfo(await this.#visible(actor, organisation, id)) });
     await this.changes.apply(`key:${id}`, async () => {
       await this.database.query('delete from api_key where id = $1', [id]);
     });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import type { AuditTrail, Deed } from '../audit/index.js';
 import type { Database, EntityManager } from '../database/index.js';
 import type { Logger } from '../telemetry/logger.js';
 
@@ -9,6 +10,7 @@ export type Subject =
   | `session:${string}`
   | `key:${string}`
   | `organisation:${string}`
+  | 'limits'
   | 'everything';
 
 type Listener = (subject: Subject) => void;
@@ -31,6 +33,7 @@ export class IdentityChanges {
   constructor(
     private readonly database: Database,
     private readonly log: Logger,
+    private readonly trail?: AuditTrail,
   ) {
     // The embedded database has no other nodes.
     this.#told = database.engine === 'embedded';
@@ -56,17 +59,25 @@ export class IdentityChanges {
     return () => this.#listeners.delete(listener);
   }
 
-  /** A transaction that changes these subjects. Not within another one. */
+  /** Says what the change is about, for the audit trail. */
+  note(deed: Partial<Deed>): void {
+    this.trail?.note(deed);
+  }
+
+  /** A transaction that changes these subjects, and leaves its entry in the audit trail. Not within another one. */
   async apply<T>(subjects: Subject | Subject[], work: (em: EntityManager) => Promise<T>): Promise<T> {
     const all = [subjects].flat();
+    let committed: (() => void) | undefined;
     const result = await this.database.transaction(async (em) => {
       const done = await work(em);
       await em.flush();
+      committed = (await this.trail?.writeWithin())?.committed;
       if (this.database.engine === 'postgresql')
         for (const subject of all)
           await this.database.query('select pg_notify($1, $2)', [CHANNEL, `${this.#node} ${subject}`]);
       return done;
     });
+    committed?.();
     for (const subject of all) this.#tell(subject);
     return result;
   }

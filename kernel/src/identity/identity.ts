@@ -1,3 +1,4 @@
+import type { AuditTrail } from '../audit/index.js';
 import type { MasterKey, RootKeyAuthenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import type { Database } from '../database/index.js';
@@ -25,6 +26,8 @@ export interface IdentityDeps {
   root: RootKeyAuthenticator;
   declared: () => readonly DeclaredPermission[];
   log: Logger;
+  /** Where changes are recorded. */
+  trail: AuditTrail;
 }
 
 /** Who there is and what they may do: users, organisations, roles, logins and keys, over one database. */
@@ -41,11 +44,11 @@ export class Identity {
   readonly principals: Principals;
   readonly credentials: Credentials;
 
-  constructor({ database, config, master, root, declared, log }: IdentityDeps) {
+  constructor({ database, config, master, root, declared, log, trail }: IdentityDeps) {
     const tokens = new AccessTokens(master, config.accessTokenSeconds);
     const passwords = new Passwords();
     const throttle = new LoginThrottle(database, config);
-    this.changes = new IdentityChanges(database, log);
+    this.changes = new IdentityChanges(database, log, trail);
     const { changes } = this;
     this.roles = new Roles(database, changes, declared);
     this.sessions = new Sessions(database, changes, tokens, config.sessionSeconds);
@@ -55,7 +58,7 @@ export class Identity {
     this.keys = new ApiKeys(database, changes, roles);
     this.twoFactor = new TwoFactor(database, changes, master);
     const { users, keys, twoFactor } = this;
-    this.login = new Login({ users, passwords, sessions, throttle, twoFactor });
+    this.login = new Login({ users, passwords, sessions, throttle, twoFactor, changes });
     this.oidc = new OidcLogin({ providers: config.oidc, database, changes, users, sessions, master });
     this.principals = new Principals(database, roles);
     const { principals } = this;

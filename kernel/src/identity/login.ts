@@ -1,4 +1,5 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { IdentityChanges } from './changes.js';
 import type { LoginThrottle } from './login-throttle.js';
 import type { Passwords } from './passwords.js';
 import type { Client, Sessions, Tokens } from './sessions.js';
@@ -21,6 +22,7 @@ export interface LoginDeps {
   sessions: Sessions;
   throttle: LoginThrottle;
   twoFactor: TwoFactor;
+  changes: IdentityChanges;
 }
 
 /** Logging in with a password, and a second factor where there is one. */
@@ -35,6 +37,7 @@ export class Login {
     const { users, throttle, sessions } = this.deps;
     const attempt = await throttle.attempt(normalizeUsername(input.username), client.address);
     const user = await users.byUsername(input.username);
+    if (user) this.deps.changes.note({ target: `user:${user.id}` });
     const right = await this.deps.passwords.verify(input.password, user?.passwordHash);
     if (!user || !right || user.disabled) throw failed();
     await this.#secondFactor(user, input);

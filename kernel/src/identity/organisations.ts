@@ -46,6 +46,7 @@ export class Organisations {
     name: string;
     tier?: string;
   }): Promise<OrganisationInfo> {
+    this.changes.note({ target: `organisation:${id}`, after: { name, tier } });
     try {
       await this.changes.apply(`organisation:${id}`, async (em) => {
         em.create(OrganisationEntity, { id, name, tier });
@@ -58,7 +59,8 @@ export class Organisations {
   }
 
   async update(id: string, patch: { name?: string; tier?: string }): Promise<OrganisationInfo> {
-    await this.get(id);
+    const before = await this.get(id);
+    this.changes.note({ target: `organisation:${id}`, before, after: { ...before, ...patch } });
     await this.changes.apply(`organisation:${id}`, async (em) => {
       em.assign(await em.findOneOrFail(OrganisationEntity, { id }), patch);
     });
@@ -68,7 +70,7 @@ export class Organisations {
   /** With the accounts whose home it is, all memberships, sessions and keys. */
   async remove(id: string): Promise<void> {
     if (id === HOME) throw new AtollError('CONFLICT', 'The organisation that runs the installation stays.');
-    await this.get(id);
+    this.changes.note({ target: `organisation:${id}`, before: await this.get(id) });
     await this.changes.apply('everything', async () => {
       await this.database.query('delete from organisation where id = $1', [id]);
     });

@@ -53,6 +53,11 @@ export class Roles {
     assertCovers(actor, permissions);
     const before = (await this.#custom(organisation)).get(name);
     if (before) assertCovers(actor, before);
+    this.changes.note({
+      target: `role:${organisation}/${name}`,
+      ...(before && { before: { permissions: before } }),
+      after: { permissions },
+    });
     await this.changes.apply(`organisation:${organisation}`, async () => {
       await this.database.query(
         `insert into custom_role (organisation, name, permissions) values ($1, $2, $3)
@@ -68,6 +73,7 @@ export class Roles {
     const permissions = (await this.#custom(organisation)).get(name);
     if (!permissions) throw new AtollError('NOT_FOUND', `There is no custom role "${name}".`);
     assertCovers(actor, permissions);
+    this.changes.note({ target: `role:${organisation}/${name}`, before: { permissions } });
     await this.changes.apply(`organisation:${organisation}`, async () => {
       await this.database.query('delete from custom_role where organisation = $1 and name = $2', [organisation, name]);
       // Who gets a role of that name later must not be somebody who had the old one.

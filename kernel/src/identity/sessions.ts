@@ -58,6 +58,7 @@ export class Sessions {
   async start(user: string, organisation: string, { address, agent }: Client): Promise<Tokens> {
     const id = randomUUIDv7();
     const refreshToken = newSecret(PREFIX);
+    this.changes.note({ target: `user:${user}`, after: { session: id, organisation } });
     const expiresAt = new Date(Date.now() + this.lifetimeSeconds * 1000);
     await this.database.transaction(async (em) => {
       em.create(SessionEntity, {
@@ -96,6 +97,7 @@ export class Sessions {
     if (usedAt !== null) return this.#reused(session);
     const usable = session.revokedAt === null && session.expiresAt.getTime() > Date.now();
     const target = organisation ?? session.organisation;
+    this.changes.note({ target: `session:${session.id}` });
     if (!usable || !(await allowed(session.user, target))) throw refused();
     const next = newSecret(PREFIX);
     const won = await this.database.transaction(() => this.#exchange(session.id, token, next, target));
@@ -127,6 +129,7 @@ export class Sessions {
 
   /** Ends one session of the user. False when there is none with this id. */
   async revoke(id: string, user: string): Promise<boolean> {
+    this.changes.note({ target: `session:${id}` });
     const ended = await this.changes.apply(`session:${id}`, () =>
       this.database.query(
         'update session set revoked_at = now() where id = $1 and "user" = $2 and revoked_at is null returning id',
@@ -138,6 +141,7 @@ export class Sessions {
 
   /** Ends all sessions of the user but one. */
   async revokeAll(user: string, except = ''): Promise<void> {
+    this.changes.note({ target: `user:${user}` });
     await this.changes.apply(`user:${user}`, () => this.endAll(user, except));
   }
 

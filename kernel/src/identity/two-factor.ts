@@ -28,6 +28,7 @@ export class TwoFactor {
     if (user.totpEnabled) throw new AtollError('CONFLICT', 'There is a second factor. Disable it first.');
     const secret = new Secret({ size: 20 });
     const totpSecret = this.master.seal(USE, user.id, secret.base32);
+    this.changes.note({ target: `user:${user.id}` });
     await this.changes.apply(`user:${user.id}`, async (em) => {
       em.assign(await em.findOneOrFail(UserEntity, { id: user.id }), { totpSecret });
     });
@@ -40,6 +41,7 @@ export class TwoFactor {
     if (!user.totpSecret) throw new AtollError('CONFLICT', 'Ask for a secret first: POST /api/v1/auth/totp/setup.');
     const step = this.#stepOf(user, code);
     if (step === undefined) throw wrongCode();
+    this.changes.note({ target: `user:${user.id}`, after: { twoFactor: true } });
     return this.changes.apply(`user:${user.id}`, async (em) => {
       em.assign(await em.findOneOrFail(UserEntity, { id: user.id }), { totpEnabled: true, totpLastStep: step });
       return this.#newRecoveryCodes(user.id);
@@ -47,6 +49,7 @@ export class TwoFactor {
   }
 
   async disable(user: UserRow): Promise<void> {
+    this.changes.note({ target: `user:${user.id}` });
     await this.changes.apply(`user:${user.id}`, async (em) => {
       const row = await em.findOneOrFail(UserEntity, { id: user.id });
       em.assign(row, { totpEnabled: false, totpSecret: null, totpLastStep: null });
@@ -56,6 +59,7 @@ export class TwoFactor {
 
   /** New ones in place of all that are left. */
   renewRecoveryCodes(user: string): Promise<string[]> {
+    this.changes.note({ target: `user:${user}` });
     return this.changes.apply(`user:${user}`, () => this.#newRecoveryCodes(user));
   }
 

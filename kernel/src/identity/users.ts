@@ -78,6 +78,8 @@ export class Users {
     const passwordHash = input.password === undefined ? null : await this.passwords.hash(input.password);
     const id = randomUUIDv7();
     try {
+      const after = { username, name: input.name, email: input.email, roles: input.roles, home: organisation };
+      this.changes.note({ target: `user:${id}`, after });
       await this.changes.apply(`user:${id}`, () =>
         this.insert({ id, username, passwordHash, name: input.name, email: input.email }, organisation, input.roles),
       );
@@ -122,6 +124,8 @@ export class Users {
     if (touched) this.#assertHome(before, organisation);
     if (password !== undefined) this.assertPassword(password, before.username);
     const passwordHash = password === undefined ? undefined : await this.passwords.hash(password);
+    const shown = toInfo(before);
+    this.changes.note({ target: `user:${id}`, before: shown, after: { ...shown, ...patch } });
     await this.changes.apply(`user:${id}`, async (em) => {
       if (touched)
         em.assign(await em.findOneOrFail(UserEntity, { id }), { ...account, ...(passwordHash && { passwordHash }) });
@@ -135,6 +139,7 @@ export class Users {
   /** At home the account goes, with its sessions and keys; elsewhere only the membership. */
   async remove(actor: Principal, organisation: string, id: string): Promise<void> {
     const user = await this.#managed(actor, organisation, id);
+    this.changes.note({ target: `user:${id}`, before: toInfo(user) });
     await this.changes.apply(`user:${id}`, async () => {
       if (user.home === organisation) await this.database.query('delete from user_account where id = $1', [id]);
       else await this.leave(organisation, id);
@@ -145,6 +150,7 @@ export class Users {
   async resetSecondFactor(actor: Principal, organisation: string, id: string): Promise<void> {
     const user = await this.#managed(actor, organisation, id);
     this.#assertHome(user, organisation);
+    this.changes.note({ target: `user:${id}`, before: { twoFactor: user.totpEnabled }, after: { twoFactor: false } });
     await this.changes.apply(`user:${id}`, async () => {
       await this.database.query(
         'update user_account set totp_secret = null, totp_enabled = false, totp_last_step = null where id = $1',
@@ -157,6 +163,7 @@ export class Users {
 
   async logoutEverywhere(actor: Principal, organisation: string, id: string): Promise<void> {
     await this.#managed(actor, organisation, id);
+    this.changes.note({ target: `user:${id}` });
     await this.sessions.revokeAll(id);
   }
 
@@ -164,6 +171,7 @@ export class Users {
   async join(actor: Principal, organisation: string, id: string, roles: string[]): Promise<UserInfo> {
     await this.roles.assertAssignable(actor, organisation, roles);
     if (!(await this.byId(id))) throw unknownUser(id);
+    this.changes.note({ target: `user:${id}`, after: { organisation, roles } });
     await this.changes.apply(`user:${id}`, async () => {
       await this.database.query(
         `insert into membership (organisation, "user", roles) values ($1, $2, $3)
@@ -201,6 +209,7 @@ export class Users {
   async changePassword(id: string, username: string, password: string, keepSession: string): Promise<void> {
     this.assertPassword(password, username);
     const passwordHash = await this.passwords.hash(password);
+    this.changes.note({ target: `user:${id}` });
     await this.changes.apply(`user:${id}`, async (em) => {
       em.assign(await em.findOneOrFail(UserEntity, { id }), { passwordHash });
       await em.flush();
@@ -210,6 +219,7 @@ export class Users {
 
   /** Roles that come from elsewhere. */
   async replaceRoles(organisation: string, id: string, roles: readonly string[]): Promise<void> {
+    this.changes.note({ target: `user:${id}`, after: { organisation, roles } });
     await this.changes.apply(`user:${id}`, () => this.#setRoles(organisation, id, roles));
   }
 

@@ -1,4 +1,4 @@
-import { AtollError, allows, type CloudEvent, type Principal } from '@atoll/plugin-sdk/contract';
+import { AtollError, allows, type CloudEvent, type ErrorCode, type Principal } from '@atoll/plugin-sdk/contract';
 import type { WebSocket } from 'ws';
 import { authorize, HOME } from '../auth/index.js';
 import type { Config } from '../config/index.js';
@@ -19,6 +19,10 @@ export interface ConnectionDeps {
   limits: Config['ws'];
   principal: Principal;
   log: Logger;
+  /** Counts a call against the rate limits, if there are any for it; rejects with TOO_MANY_REQUESTS. */
+  count?: (principal: Principal) => Promise<unknown> | undefined;
+  /** Told of messages that the client may not send. */
+  denied?: (principal: Principal, action: string, code: ErrorCode) => void;
 }
 
 /** Close codes beyond those of the protocol. */
@@ -57,6 +61,7 @@ export class Connection {
     try {
       this.#handle(message);
     } catch (thrown) {
+      this.#tellDenied(message, thrown);
       this.#sendError(message.id, thrown);
       if (!(thrown instanceof AtollError)) this.socket.close(CLOSE.INTERNAL, 'INTERNAL');
     }
@@ -127,12 +132,17 @@ export class Connection {
     const controller = new AbortController();
     this.#calls.set(id, controller);
     try {
-      const principal = authorize(this.principal, 'plugins.call');
       const { signal } = controller;
+      const counted = this.deps.count?.(this.principal);
+      if (counted !== undefined) await counted;
+      // What was cancelled meanwhile is not begun.
+      signal.throwIfAborted();
+      const principal = authorize(this.principal, 'plugins.call');
       const result = await this.#ask({ channel, data, principal, traceparent: newTraceparent(), signal });
       if (isStream(result)) await this.#sendStream(id, result, signal);
       else this.#sendAnswer({ id, type: 'result', data: result ?? null });
     } catch (error) {
+      this.#tellDenied({ type: 'call', channel }, error);
       this.#sendError(id, error);
     } finally {
       this.#calls.delete(id);
@@ -156,6 +166,11 @@ export class Connection {
       if (signal.aborted) throw signal.reason;
     }
     this.#send({ id, type: 'end' });
+  }
+
+  #tellDenied({ type, channel }: { type: string; channel?: string }, error: unknown): void {
+    if (!(error instanceof AtollError) || error.code !== 'FORBIDDEN') return;
+    this.deps.denied?.(this.principal, `WS ${type}${channel === undefined ? '' : ` ${channel}`}`, error.code);
   }
 
   #sendError(id: MessageId | undefined, thrown: unknown): void {

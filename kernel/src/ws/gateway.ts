@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import { AtollError, type ErrorCode, type Principal } from '@atoll/plugin-sdk/contract';
 import type Koa from 'koa';
 import websockify from 'koa-websocket';
 import type { ServerOptions, WebSocket } from 'ws';
+import type { DenialSink } from '../audit/index.js';
 import type { Authenticator } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import { asAtollError, bearerOf, clientAddress, problemOf } from '../http/index.js';
+import type { RateLimits } from '../limits/index.js';
 import type { PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import { CLOSE, Connection, type EventSource } from './connection.js';
@@ -16,6 +18,9 @@ export interface WsGatewayDeps {
   host: PluginHost;
   events: EventSource;
   log: Logger;
+  /** Where refused calls are recorded. */
+  denials?: DenialSink;
+  limits?: RateLimits;
 }
 
 /** Who was let in, with what. The credential is looked at again as long as the connection lasts. */
@@ -63,7 +68,9 @@ export class WsGateway {
             done(true);
           },
           (error) => {
-            const { status, ...problem } = problemOf(asAtollError(error));
+            const known = asAtollError(error);
+            const { status, ...problem } = problemOf(known);
+            if (status === 401 || status === 403) this.#tellDenied(req, known);
             const headers = {
               'Content-Type': 'application/problem+json',
               ...(status === 401 && { 'WWW-Authenticate': CHALLENGE }),
@@ -93,6 +100,11 @@ export class WsGateway {
     const until = Date.now() + 1_000;
     while (this.#sockets.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
     for (const socket of this.#sockets.keys()) socket.terminate();
+  }
+
+  #tellDenied(req: IncomingMessage, { code }: AtollError): void {
+    const address = clientAddress(req, this.deps.config.server.trustProxy);
+    this.deps.denials?.denied({ address }, { action: 'GET /ws' }, code);
   }
 
   async #verify(req: IncomingMessage): Promise<Verified> {
@@ -128,8 +140,13 @@ export class WsGateway {
       socket.on('pong', () => this.#markAlive(socket));
       socket.on('close', () => this.#sockets.delete(socket));
       const { host, events, config, log } = this.deps;
-      const { principal } = verified;
-      const connection = new Connection(socket, { host, events, limits: config.ws, principal, log });
+      const { principal, address } = verified;
+      const { limits } = this.deps;
+      const count = (who: Principal) =>
+        limits?.applies('plugin', who) ? limits.count('plugin', who, address) : undefined;
+      const denied = (who: Principal, action: string, code: ErrorCode) =>
+        this.deps.denials?.denied({ principal: who, address }, { action }, code);
+      const connection = new Connection(socket, { host, events, limits: config.ws, principal, log, denied, count });
       this.#sockets.set(socket, { ...verified, connection, alive: true });
     } catch (error) {
       this.deps.log.error({ err: error }, 'a websocket failed');

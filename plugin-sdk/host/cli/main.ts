@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { auditCommands } from './audit.js';
 import { buildPlugin } from './build.js';
 import type { ServerOptions } from './client.js';
 import { printConfig } from './config.js';
@@ -96,6 +97,7 @@ program
 loginCommands(program, run);
 marketplaceCommands(program, run);
 pluginCommands(program, run);
+auditCommands(program, run);
 dataCommands(program, run);
 databaseCommands(program, run);
 

@@ -3,6 +3,8 @@ import { PluginStates } from './0001-plugin-states.js';
 import { Storage } from './0002-storage.js';
 import { PluginInstallations } from './0003-plugin-installations.js';
 import { Identity } from './0004-identity.js';
+import { AuditTrail } from './0005-audit.js';
+import { RateLimitRules } from './0006-rate-limits.js';
 
 export interface NamedMigration {
   /** Never changes: it is how the database knows what it has. */
@@ -16,4 +18,6 @@ export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0002-storage', migration: Storage },
   { name: '0003-plugin-installations', migration: PluginInstallations },
   { name: '0004-identity', migration: Identity },
+  { name: '0005-audit', migration: AuditTrail },
+  { name: '0006-rate-limits', migration: RateLimitRules },
 ];
