@@ -99,7 +99,7 @@ export class Kernel {
       await resolve(this.container, T.AUDIT).close();
     }
     await resolve(this.container, T.DATABASE).close();
-    resolve(this.container, T.PACKAGE_STORE).close();
+    if (this.container.isRegistered(T.PACKAGE_STORE)) resolve(this.container, T.PACKAGE_STORE).close();
   }
 
   async #openRegistry(): Promise<void> {
@@ -179,7 +179,10 @@ export class Kernel {
       denials: resolve(this.container, T.AUDIT),
       limits: resolve(this.container, T.RATE_LIMITS),
     });
-    const server = this.#gateway.app.listen(config.server.port, config.server.host) as Server;
+    const { app: served } = this.#gateway;
+    const server = served.listen(config.server.port, config.server.host) as Server;
+    // It passes the server's errors on, and without a listener that ends the process before anyone can say why.
+    served.ws.server?.on('error', () => {});
     this.#server = server;
     this.#guard = new ServerGuard(server, config.server);
     await listening(server, config.server);

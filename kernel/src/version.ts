@@ -1,2 +1,2 @@
 /** The version that manifests' `engine` ranges are checked against: that of the plugin contract, not of this package. */
-export const KERNEL_VERSION = '1.0.0';
+export { ENGINE_VERSION as KERNEL_VERSION } from '@atoll/plugin-sdk/contract';

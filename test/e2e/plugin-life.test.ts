@@ -210,3 +210,8 @@ describe('a plugin', () => {
     }
   });
 });
+
+it('a second server on the same port says so, in words', async () => {
+  const env = { ATOLL_PORT: new URL(kernel.url).port };
+  await expect(startTestKernel({ env })).rejects.toThrow(/ended with 1:[\s\S]*is taken[\s\S]*ADDRESS_IN_USE/);
+});

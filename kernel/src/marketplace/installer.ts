@@ -35,6 +35,8 @@ export interface InstallerDeps {
 
 /** Brings plugins of the registry into the running kernel and out of it again: a plan first, and then all of it or nothing. */
 export class Installer {
+  #last: Promise<unknown> = Promise.resolve();
+
   constructor(private readonly deps: InstallerDeps) {}
 
   /** At start: what is installed, as folders. What can't be had is told, not thrown; its row stays, so that a mended store brings it back. */
@@ -55,16 +57,22 @@ export class Installer {
 
   /** Throws CONSENT_NEEDED, and what resolving, unpacking and starting throw; nothing has changed then. */
   install(id: string, { version = 'latest', ...options }: InstallOptions = {}): Promise<Outcome> {
-    return this.#carryOut({ install: { [id]: version } }, options);
+    return this.#inTurn(() => this.#carryOut({ install: { [id]: version } }, options));
   }
 
-  async upgrade(id: string, { version, ...options }: InstallOptions = {}): Promise<Outcome> {
-    this.#assertInstalled(id);
-    return this.#carryOut(version === undefined ? { upgrade: [id] } : { install: { [id]: version } }, options);
+  upgrade(id: string, { version, ...options }: InstallOptions = {}): Promise<Outcome> {
+    return this.#inTurn(() => {
+      this.#assertInstalled(id);
+      return this.#carryOut(version === undefined ? { upgrade: [id] } : { install: { [id]: version } }, options);
+    });
   }
 
   /** Back to the version before, or to the one named; also one that was yanked meanwhile. */
-  async rollback(id: string, { version, ...options }: SwapOptions & { version?: string } = {}): Promise<Outcome> {
+  rollback(id: string, options: SwapOptions & { version?: string } = {}): Promise<Outcome> {
+    return this.#inTurn(() => this.#goBack(id, options));
+  }
+
+  async #goBack(id: string, { version, ...options }: SwapOptions & { version?: string }): Promise<Outcome> {
     const installed = await this.#need(id);
     const target = version ?? installed.former[0]?.version;
     if (target === undefined || !installed.former.some((one) => one.version === target)) {
@@ -85,7 +93,21 @@ export class Installer {
     return { plan, done: true };
   }
 
-  async remove(id: string, { cascade = false, dryRun = false } = {}): Promise<Outcome> {
+  remove(id: string, options: { cascade?: boolean; dryRun?: boolean } = {}): Promise<Outcome> {
+    return this.#inTurn(() => this.#takeAway(id, options));
+  }
+
+  /** A plan is only good as long as nothing else changes what it was made for. */
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(task);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  async #takeAway(
+    id: string,
+    { cascade = false, dryRun = false }: { cascade?: boolean; dryRun?: boolean },
+  ): Promise<Outcome> {
     this.#assertInstalled(id);
     const rows = new Set((await this.deps.installations.list()).map((row) => row.id));
     const plan = this.#plan({ remove: [id], cascade });

@@ -1,9 +1,7 @@
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ENGINE_VERSION } from '@atoll/plugin-sdk/contract';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { KERNEL_VERSION } from '../../../kernel/src/version.js';
 import { type CliResult, atoll as run, atollJson as runJson } from '../../../test/support/atoll-cli.js';
 import { writePlugin } from '../../../test/support/packages.js';
 import { Verdaccio } from '../../../test/support/verdaccio.js';
@@ -26,10 +24,6 @@ async function publish(id: string, version = '1.0.0', atollField: object = {}, .
   const { dir: folder } = await writePlugin(dir, { id, version, atoll: atollField });
   return atoll('registry', 'publish', path.relative(dir, folder), ...flags, '--json');
 }
-
-it('compares engines with the version of this kernel', () => {
-  expect(ENGINE_VERSION).toBe(KERNEL_VERSION);
-});
 
 describe('the store, without a server', () => {
   it('publishes, finds, shows, compares and marks', async () => {

@@ -51,7 +51,7 @@ function whyNot({ quarantined, yanked }: StoredVersion): string {
 }
 
 /** Whether two lists of mounts have one that lies in the other; the pair, for the message. */
-export function mountClash(ours: readonly string[], theirs: readonly string[]): [string, string] | undefined {
+export function overlappingMounts(ours: readonly string[], theirs: readonly string[]): [string, string] | undefined {
   for (const our of ours) {
     const their = theirs.find((one) => one === our || one.startsWith(`${our}/`) || our.startsWith(`${one}/`));
     if (their !== undefined) return [our, their];

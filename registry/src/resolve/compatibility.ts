@@ -1,5 +1,5 @@
 import semver from 'semver';
-import { type Candidate, mountClash, nameOf, rangeFor } from './candidate.js';
+import { type Candidate, overlappingMounts, nameOf, rangeFor } from './candidate.js';
 
 /** Why a candidate can't join those that are chosen. */
 export interface Incompatibility {
@@ -57,7 +57,7 @@ function demands(one: Candidate, other: Candidate, own: boolean): Incompatibilit
 }
 
 function clash(candidate: Candidate, other: Candidate): Incompatibility | undefined {
-  const pair = mountClash(candidate.manifest.mounts, other.manifest.mounts);
+  const pair = overlappingMounts(candidate.manifest.mounts, other.manifest.mounts);
   return (
     pair && {
       kind: 'mount',
