@@ -27,8 +27,3 @@ export function topicMatcher(pattern: string): (topic: string) => boolean {
     return fixed.every((part, at) => part === '*' || part === segments[at]);
   };
 }
-
-/** Whether a topic fits a pattern; for a pattern that is used once. */
-export function topicMatches(pattern: string, topic: string): boolean {
-  return topicMatcher(pattern)(topic);
-}
