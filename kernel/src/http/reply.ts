@@ -91,7 +91,8 @@ async function sendStream(ctx: HttpContext, reply: RouteReply, stream: AsyncIter
     res.end();
     return;
   }
-  res.flushHeaders();
+  // Otherwise the head goes out with the first chunk, in one write.
+  if (first.done) res.flushHeaders();
   try {
     for (let result = first; !result.done; result = await iterator.next()) {
       if (res.destroyed) break;
