@@ -172,11 +172,12 @@ async function stepsOf(operation: Operation): Promise<number> {
 /** Runs the operation in a kernel that dies in the middle of it. True when it had been acknowledged before. */
 async function crash(operation: Operation): Promise<boolean> {
   await prepare(operation.before);
-  await arm();
-  const acknowledged = await operation.run().then(
-    ({ status }) => status === 200,
-    () => false,
-  );
+  const acknowledged = await arm()
+    .then(operation.run)
+    .then(
+      ({ status }) => status === 200,
+      () => false,
+    );
   // It may take fewer steps than the one that was counted.
   kernel.process.kill('SIGKILL');
   await expect.poll(() => isAlive(kernel.process.pid!)).toBe(false);
