@@ -92,12 +92,13 @@ export class Kernel {
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
+    resolve(this.container, T.CACHE).close();
     if (this.container.isRegistered(T.MASTER_KEY)) {
       resolve(this.container, T.RATE_LIMITS).close();
-      resolve(this.container, T.REDIS)?.disconnect();
       await resolve(this.container, T.IDENTITY).close();
       await resolve(this.container, T.AUDIT).close();
     }
+    resolve(this.container, T.REDIS)?.disconnect();
     await resolve(this.container, T.DATABASE).close();
     if (this.container.isRegistered(T.PACKAGE_STORE)) resolve(this.container, T.PACKAGE_STORE).close();
   }
@@ -163,7 +164,9 @@ export class Kernel {
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...limitApi(resolve(this.container, T.RATE_LIMITS)),
         ...auditApi(resolve(this.container, T.AUDIT), resolve(this.container, T.IDENTITY)),
-        ...pluginDataApi(resolve(this.container, T.STORAGE), host),
+        ...pluginDataApi(resolve(this.container, T.STORAGE), host, [
+          (id) => resolve(this.container, T.CACHE).purge(id),
+        ]),
         ...jobApi(resolve(this.container, T.JOBS)),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],

@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
 import { Audit } from '../audit/index.js';
+import { CacheService, MemoryCacheStore, RedisCacheStore } from '../cache/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
@@ -46,6 +47,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.IDENTITY, createIdentity);
   registerLazy(container, T.REDIS, createRedis);
   registerLazy(container, T.RATE_LIMITS, createRateLimits);
+  registerLazy(container, T.CACHE, (c) => createCache(c));
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(
     container,
@@ -136,6 +138,18 @@ function createRateLimits(c: DependencyContainer): RateLimits {
   });
 }
 
+/** `now` for the time of entries in memory. */
+export function createCache(c: DependencyContainer, now?: () => number): CacheService {
+  const { cache: limits } = resolve(c, T.CONFIG);
+  const redis = resolve(c, T.REDIS);
+  const store = redis ? new RedisCacheStore(redis, limits) : new MemoryCacheStore(limits, now);
+  const count = resolve(c, T.METRICS).counter('cache_lookups_total', 'Looks into caches of plugins, by outcome.', [
+    'plugin',
+    'outcome',
+  ]);
+  return new CacheService(store, limits, (plugin, outcome) => count({ plugin, outcome }));
+}
+
 function createEventBus(c: DependencyContainer): EventBus {
   const log = resolve(c, T.LOGGER);
   const bus = new EventBus({
@@ -167,6 +181,7 @@ function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
     services: resolve(c, T.SERVICE_REGISTRY),
     storage: resolve(c, T.STORAGE),
     jobs: resolve(c, T.JOBS),
+    cache: resolve(c, T.CACHE),
   };
   return new SyscallTable(createRows(deps));
 }

@@ -286,6 +286,11 @@ export const ERRORS = {
     title: "The plugin's storage is full",
     hint: 'Delete something, or raise `storage.maxRows` or `storage.maxBytes`.',
   },
+  CACHE_VALUE_TOO_LARGE: {
+    status: 413,
+    title: 'The value is too large to be cached',
+    hint: 'Cache less, or raise `cache.maxValueBytes`.',
+  },
   STORAGE_UNSUPPORTED: {
     status: 501,
     title: 'The database cannot do this',
