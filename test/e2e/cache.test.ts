@@ -50,7 +50,10 @@ interface Told {
   message?: string;
 }
 
-describe.each([['memory', undefined], ...(TEST_REDIS ? [['Redis', TEST_REDIS]] : [])])('in %s', (_, redis) => {
+const backends: [name: string, url: string | undefined][] = [['memory', undefined]];
+if (TEST_REDIS) backends.push(['Redis', TEST_REDIS]);
+
+describe.each(backends)('in %s', (_, redis) => {
   let test: TestKernel;
   let guest: string;
   beforeAll(async () => {

@@ -26,7 +26,7 @@ let plugin: string;
 const at = (key: string, org = 'default', of = plugin) => ({ plugin: of, org, key });
 const loader = (more: object = {}) => ({ deadline: Date.now() + 5_000, alive: () => true, ...more });
 
-async function valueOf(cache: CacheService, key: string, org = 'default', of = plugin): Promise<unknown> {
+async function readValue(cache: CacheService, key: string, org = 'default', of = plugin): Promise<unknown> {
   const entry = await cache.get(at(key, org, of));
   return entry && JSON.parse(entry.data.toString());
 }
@@ -63,7 +63,7 @@ describe.each(backends)('a cache in %s', (name, open) => {
     plugin = 'warm-up';
     await vi.waitFor(async () => {
       await cache.set(at('x'), json(1), {});
-      expect(await valueOf(cache, 'x')).toBe(1);
+      expect(await readValue(cache, 'x')).toBe(1);
     });
   });
   beforeEach(() => {
@@ -79,16 +79,16 @@ describe.each(backends)('a cache in %s', (name, open) => {
     await cache.set(at('k'), json('mine'), {});
     await cache.set(at('k', 'guest'), json('theirs'), {});
     await cache.set(at('bytes'), { kind: 'bytes', data: Buffer.from([0, 255, 254, 128]) }, {});
-    expect(await valueOf(cache, 'k')).toBe('mine');
-    expect(await valueOf(cache, 'k', 'guest')).toBe('theirs');
-    expect(await valueOf(cache, 'k', 'default', 'other')).toBeUndefined();
+    expect(await readValue(cache, 'k')).toBe('mine');
+    expect(await readValue(cache, 'k', 'guest')).toBe('theirs');
+    expect(await readValue(cache, 'k', 'default', 'other')).toBeUndefined();
     expect(await cache.get(at('bytes'))).toEqual({ kind: 'bytes', data: Buffer.from([0, 255, 254, 128]) });
     expect(outcomes).toEqual(['hit', 'hit', 'miss', 'hit']);
     await cache.set(at('soon'), json(1), { ttlMs: 30 });
-    await vi.waitFor(async () => expect(await valueOf(cache, 'soon')).toBeUndefined());
+    await vi.waitFor(async () => expect(await readValue(cache, 'soon')).toBeUndefined());
     expect(await cache.delete(at('k'))).toBe(true);
     expect(await cache.delete(at('k'))).toBe(false);
-    expect(await valueOf(cache, 'k', 'guest')).toBe('theirs');
+    expect(await readValue(cache, 'k', 'guest')).toBe('theirs');
   });
 
   it('drops what has a tag, of that organisation only', async () => {
@@ -98,38 +98,38 @@ describe.each(backends)('a cache in %s', (name, open) => {
     await cache.set(at('a', 'guest'), json(4), { tags: ['red'] });
     await cache.set(at('c'), json(5), {});
     await cache.invalidate(at(''), ['red', 'unknown']);
-    expect([await valueOf(cache, 'a'), await valueOf(cache, 'b'), await valueOf(cache, 'c')]).toEqual([
+    expect([await readValue(cache, 'a'), await readValue(cache, 'b'), await readValue(cache, 'c')]).toEqual([
       undefined,
       2,
       5,
     ]);
-    expect(await valueOf(cache, 'a', 'guest')).toBe(4);
+    expect(await readValue(cache, 'a', 'guest')).toBe(4);
     await cache.clear(at(''));
-    expect([await valueOf(cache, 'b'), await valueOf(cache, 'a', 'guest')]).toEqual([undefined, 4]);
+    expect([await readValue(cache, 'b'), await readValue(cache, 'a', 'guest')]).toEqual([undefined, 4]);
     await cache.purge(plugin);
-    expect(await valueOf(cache, 'a', 'guest')).toBeUndefined();
+    expect(await readValue(cache, 'a', 'guest')).toBeUndefined();
   });
 
   it('evicts a plugin’s own entries when its share is full, those used longest ago first', async () => {
     await cache.set(at('k', 'default', `${plugin}-2`), json('stays'), {});
     for (const key of ['a', 'b', 'c', 'd', 'e']) await cache.set(at(key), json(key), {});
-    expect(await valueOf(cache, 'a')).toBe('a');
+    expect(await readValue(cache, 'a')).toBe('a');
     await cache.set(at('f'), json('f'), {});
-    expect([await valueOf(cache, 'b'), await valueOf(cache, 'a'), await valueOf(cache, 'f')]).toEqual([
+    expect([await readValue(cache, 'b'), await readValue(cache, 'a'), await readValue(cache, 'f')]).toEqual([
       undefined,
       'a',
       'f',
     ]);
     const large = 'x'.repeat(1_000);
     for (const key of ['1', '2', '3', '4']) await cache.set(at(key), json(large), {});
-    expect([await valueOf(cache, '1'), await valueOf(cache, '4')]).toEqual([undefined, large]);
-    expect(await valueOf(cache, 'k', 'default', `${plugin}-2`)).toBe('stays');
+    expect([await readValue(cache, '1'), await readValue(cache, '4')]).toEqual([undefined, large]);
+    expect(await readValue(cache, 'k', 'default', `${plugin}-2`)).toBe('stays');
     await expect(cache.set(at('big'), json('x'.repeat(2_000)), {})).rejects.toMatchObject({
       code: 'CACHE_VALUE_TOO_LARGE',
     });
     // Loaded, it is for those who asked; it is not kept.
     expect(await load(cache, 'big', async () => 'x'.repeat(2_000))).toHaveLength(2_000);
-    expect(await valueOf(cache, 'big')).toBeUndefined();
+    expect(await readValue(cache, 'big')).toBeUndefined();
   });
 
   it('loads once for all who ask meanwhile', async () => {
@@ -162,7 +162,7 @@ describe.each(backends)('a cache in %s', (name, open) => {
     // Another plugin can't end it.
     await cache.finish('other', third.lead, json('evil'), {});
     await cache.finish(plugin, third.lead, json('good'), {});
-    expect(await valueOf(cache, 'k')).toBe('good');
+    expect(await readValue(cache, 'k')).toBe('good');
   });
 
   it('goes on without one who crashed, or takes too long, and with who gives up waiting', async () => {
@@ -178,7 +178,7 @@ describe.each(backends)('a cache in %s', (name, open) => {
     expect(heir.lead).not.toBe(lead.lead);
     await cache.finish(plugin, heir.lead, json('heir'), {});
     await cache.finish(plugin, lead.lead, json('too late'), {});
-    expect(await valueOf(cache, 'k')).toBe('heir');
+    expect(await readValue(cache, 'k')).toBe('heir');
 
     await cache.board(at('slow'), [], loader({ deadline: Date.now() + 50 }), never);
     expect(await cache.board(at('slow'), [], loader(), never)).toHaveProperty('lead');
@@ -198,16 +198,16 @@ describe.each(backends)('a cache in %s', (name, open) => {
     await cache.finish(plugin, before.lead, json('old'), { tags: ['t'] });
     expect(await waiting).toMatchObject({ entry: json('old') });
     const { lead } = (await after) as { lead: string };
-    expect(await valueOf(cache, 'k')).toBeUndefined();
+    expect(await readValue(cache, 'k')).toBeUndefined();
     await cache.finish(plugin, lead, json('new'), { tags: ['t'] });
-    expect(await valueOf(cache, 'k')).toBe('new');
+    expect(await readValue(cache, 'k')).toBe('new');
   });
 
   it('keeps what is set while it is loaded', async () => {
     const { lead } = (await cache.board(at('k'), [], loader(), never)) as { lead: string };
     await cache.set(at('k'), json('set'), {});
     await cache.finish(plugin, lead, json('loaded'), {});
-    expect(await valueOf(cache, 'k')).toBe('set');
+    expect(await readValue(cache, 'k')).toBe('set');
   });
 
   it.runIf(name === 'Redis')('is shared by nodes: values, invalidation, and who loads', async () => {
@@ -223,11 +223,11 @@ describe.each(backends)('a cache in %s', (name, open) => {
     await vi.waitFor(() => expect(loads).toBe(1));
     gate.resolve();
     expect(await Promise.all(asked)).toEqual([1, 1, 1, 1]);
-    expect(await valueOf(other, 'k')).toBe(1);
+    expect(await readValue(other, 'k')).toBe(1);
     const { lead } = (await cache.board(at('mixed'), ['t'], loader(), never)) as { lead: string };
     await other.invalidate(at(''), ['t']);
     await cache.finish(plugin, lead, json('old'), { tags: ['t'] });
-    expect([await valueOf(cache, 'k'), await valueOf(other, 'mixed')]).toEqual([undefined, undefined]);
+    expect([await readValue(cache, 'k'), await readValue(other, 'mixed')]).toEqual([undefined, undefined]);
   });
 });
 
@@ -273,7 +273,7 @@ describe.runIf(TEST_REDIS)('while Redis is away', () => {
   const fill = async (key: string, value: unknown) => {
     await vi.waitFor(async () => {
       await cache.set(at(key), json(value), { tags: ['t'] });
-      expect(await valueOf(cache, key)).toBe(value);
+      expect(await readValue(cache, key)).toBe(value);
     }, 10_000);
   };
 
@@ -287,17 +287,17 @@ describe.runIf(TEST_REDIS)('while Redis is away', () => {
       await fill('kept', 2);
       await fill('replaced', 3);
       lose();
-      expect(await valueOf(cache, 'kept')).toBeUndefined();
+      expect(await readValue(cache, 'kept')).toBeUndefined();
       await cache.invalidate(at(''), ['t2']);
       await cache.set(at('replaced'), json(4), {});
       await cache.delete(at('tagged'));
       let loads = 0;
       for (let n = 0; n < 2; n++) expect(await load(cache, 'k', async () => ++loads)).toBe(n + 1);
       door.release();
-      await vi.waitFor(async () => expect(await valueOf(cache, 'kept')).toBe(2), 10_000);
-      expect([await valueOf(cache, 'tagged'), await valueOf(cache, 'replaced')]).toEqual([undefined, undefined]);
+      await vi.waitFor(async () => expect(await readValue(cache, 'kept')).toBe(2), 10_000);
+      expect([await readValue(cache, 'tagged'), await readValue(cache, 'replaced')]).toEqual([undefined, undefined]);
       // Also where the others look.
-      expect([await valueOf(other, 'tagged'), await valueOf(other, 'kept')]).toEqual([undefined, 2]);
+      expect([await readValue(other, 'tagged'), await readValue(other, 'kept')]).toEqual([undefined, 2]);
       await cache.purge(plugin);
     },
   );
