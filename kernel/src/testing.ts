@@ -148,7 +148,9 @@ function fakeCapabilities(
   // Entries grow old by the plugin's clock.
   if (clock) registerLazy(container, T.CACHE, (c) => createCache(c, () => clock.now));
   const { fetch: fake, services, secrets = [] } = options;
-  const source: SecretSource = { get: (name) => (secrets.includes(name) ? { value: 'faked', hosts: [] } : undefined) };
+  const source: SecretSource = {
+    get: (name) => (secrets.includes(name) ? { hosts: [], reveal: () => 'faked' } : undefined),
+  };
   register(container, T.SECRETS, source);
   const { database: config } = resolve(container, T.CONFIG);
   const [log, metrics] = [resolve(container, T.LOGGER), resolve(container, T.METRICS)];

@@ -86,6 +86,14 @@ export const AuthSection = Type.Object(
           'Signs access tokens and encrypts what is secret in the database (env ATOLL_MASTER_KEY); generated when absent. The same on all nodes.',
       }),
     ),
+    previousMasterKey: Type.Optional(
+      Type.String({
+        minLength: 32,
+        secret: true,
+        description:
+          'The master key from before (env ATOLL_MASTER_KEY_PREVIOUS), on all nodes while it is exchanged: `atoll secrets rotate-master`.',
+      }),
+    ),
     accessTokenSeconds: Type.Integer({
       minimum: 10,
       maximum: 86_400,

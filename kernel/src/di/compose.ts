@@ -15,12 +15,13 @@ import { RouteTable } from '../http/route-table.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
 import { JobService } from '../jobs/index.js';
-import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
+import { type Grant, PluginFetch } from '../net/index.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
+import { SecretVault } from '../secrets/index.js';
 import { StorageService } from '../storage/index.js';
 import { createRows } from '../syscalls/rows.js';
 import { SyscallTable } from '../syscalls/table.js';
@@ -54,7 +55,12 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.JOBS,
     (c) => new JobService(resolve(c, T.DATABASE), resolve(c, T.EVENT_BUS), config.jobs, resolve(c, T.LOGGER)),
   );
-  registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
+  registerLazy(container, T.SECRET_VAULT, createVault);
+  // The vault needs the master key, which is there once the kernel starts.
+  registerLazy(container, T.SECRETS, (c) => ({
+    get: (name) => resolve(c, T.SECRET_VAULT).get(name),
+    fresh: () => resolve(c, T.SECRET_VAULT).fresh(),
+  }));
   registerLazy(
     container,
     T.PLUGIN_FETCH,
@@ -120,6 +126,16 @@ function createIdentity(c: DependencyContainer): Identity {
   // What roles amount to depends on what plugins declare.
   resolve(c, T.EVENT_BUS).subscribe('plugin.state.changed', () => identity.changes.forgetAll());
   return identity;
+}
+
+function createVault(c: DependencyContainer): SecretVault {
+  return new SecretVault({
+    database: resolve(c, T.DATABASE),
+    changes: resolve(c, T.IDENTITY).changes,
+    master: resolve(c, T.MASTER_KEY),
+    configured: resolve(c, T.CONFIG).secrets,
+    log: resolve(c, T.LOGGER),
+  });
 }
 
 function createRedis(c: DependencyContainer): Redis | undefined {

@@ -5,7 +5,7 @@ import { HOME } from '../auth/index.js';
 import type { CacheService } from '../cache/index.js';
 import { type EventBus, patternProblem } from '../events/index.js';
 import type { JobService } from '../jobs/index.js';
-import type { PluginFetch, SecretSource } from '../net/index.js';
+import { isGranted, type PluginFetch, type SecretSource } from '../net/index.js';
 import type { PluginInstance } from '../plugins/instance.js';
 import type { ServiceRegistry } from '../plugins/service-registry.js';
 import type { StorageService } from '../storage/index.js';
@@ -222,6 +222,10 @@ function secretRow({ secrets }: RowDeps): SyscallRow<PluginInstance> {
     input: Type.Object({ name: Type.String({ maxLength: 200 }) }),
     denied: ({ permissions }, { name }) =>
       (permissions.secrets ?? []).includes(name) ? undefined : `"${name}" is not in \`permissions.secrets\`.`,
-    handle: (_: PluginInstance, { name }) => ({ value: secrets.get(name) !== undefined }),
+    handle: async (plugin: PluginInstance, { name }) => {
+      await secrets.fresh?.();
+      const secret = secrets.get(name);
+      return { value: secret !== undefined && isGranted(secret, plugin.id) };
+    },
   });
 }
