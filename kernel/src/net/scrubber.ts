@@ -68,7 +68,10 @@ export class Scrubber {
 }
 
 function formsOf(secret: string): string[] {
-  return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed()), ...inBase64(secret)];
+  const json = JSON.stringify(secret).slice(1, -1);
+  // Errors often quote the body of another server.
+  const twice = JSON.stringify(json).slice(1, -1);
+  return [secret, json, twice, encodeURIComponent(secret.toWellFormed()), ...inBase64(secret)];
 }
 
 /** Whatever stands before it: the characters that depend on the secret alone, for each of the three ways it can begin. */

@@ -11,7 +11,7 @@ import { PASSWORD, TestKernel } from '../identity/testing.js';
 
 /* One installation through two exchanges of its master key: of one that Atoll keeps itself, and of one that the operator keeps. */
 
-const SECRETS = 120;
+const SECRETS = 60;
 const CONFIGURED = 'the master key that the operator has made, long enough';
 const secretValue = (n: number) => `value-of-secret-${n}`;
 
@@ -71,15 +71,21 @@ it('exchanges a key that Atoll keeps, while everything goes on', async () => {
   await start();
   const { key: first, state: before } = await state();
   expect(before).toBe('done');
-  for (let n = 0; n < SECRETS; n++)
-    await vault().create(
-      { name: `S${n}`, value: secretValue(n), hosts: ['a.com'], plugins: ['*'] },
-      { kind: 'root', id: 'root', roles: [] },
-    );
+  const root = { kind: 'root' as const, id: 'root', roles: [] };
+  const numbers = Array.from({ length: SECRETS }, (_, n) => n);
+  await Promise.all(
+    numbers.map((n) =>
+      vault().create({ name: `S${n}`, value: secretValue(n), hosts: ['a.com'], plugins: ['*'] }, root),
+    ),
+  );
   user = await test.user('ada', ['admin']);
   const { accessToken } = await test.login('ada');
-  const setup = (await test.call<{ secret: string }>('POST', '/api/v1/auth/totp/setup', { as: accessToken, body: {} }))
-    .body;
+  const setup = (
+    await test.call<{ secret: string }>('POST', '/api/v1/auth/totp/setup', {
+      as: accessToken,
+      body: { password: PASSWORD },
+    })
+  ).body;
   totp = new TOTP({ secret: Secret.fromBase32(setup.secret) });
   await test.call('POST', '/api/v1/auth/totp/enable', { as: accessToken, body: { code: totp.generate() } });
   expect(await secondFactor()).toBe(200);
@@ -113,10 +119,9 @@ it('exchanges a key that Atoll keeps, while everything goes on', async () => {
 });
 
 it('finds what was altered in the trail from before the exchange', async () => {
-  const [row] = await test.database.query<{ entry: string }>('select entry from audit_entry where seq = 2');
-  await test.database.query('update audit_entry set entry = $1 where seq = 2', [row!.entry.replace('root', 'eve')]);
-  expect(await audit()).toMatchObject({ intact: false });
-  await test.database.query('update audit_entry set entry = $1 where seq = 2', [row!.entry]);
+  await test.database.query(`update audit_entry set entry = entry || ' ' where seq = 2`);
+  expect(await audit()).toMatchObject({ intact: false, problems: [{ seq: 2 }] });
+  await test.database.query('update audit_entry set entry = trim(entry) where seq = 2');
   expect(await audit()).toMatchObject({ intact: true });
   const saved = await test.database.query<{ last_seq: string; sealed: string }>('select * from audit_key');
   expect(saved).toHaveLength(1);
