@@ -89,6 +89,7 @@ describe.runIf(process.platform === 'linux')('a secret', () => {
   let folder: string;
   let dataDir: string;
   let socket: WebSocket;
+  let databaseUrl: string | undefined;
   let dropDatabase = async () => {};
   const events: string[] = [];
   const answers: string[] = [];
@@ -109,7 +110,7 @@ describe.runIf(process.platform === 'linux')('a secret', () => {
     folder = await mkdtemp(path.join(tmpdir(), 'atoll-leaks-'));
     dataDir = path.join(folder, 'data');
     const server = TEST_SERVER && (await createTestDatabase(TEST_SERVER));
-    if (server) dropDatabase = server.drop;
+    if (server) [databaseUrl, dropDatabase] = [server.url, server.drop];
     kernel = await startTestKernel({
       env: {
         ATOLL_DATA_DIR: dataDir,
@@ -198,7 +199,12 @@ describe.runIf(process.platform === 'linux')('a secret', () => {
   });
 
   it('is not in the audit trail, a backup, or any file of the data directory', async () => {
-    const env = { ATOLL_URL: kernel.url, ATOLL_ADMIN_KEY: kernel.key, ATOLL_DATA_DIR: dataDir };
+    const env = {
+      ATOLL_URL: kernel.url,
+      ATOLL_ADMIN_KEY: kernel.key,
+      ATOLL_DATA_DIR: dataDir,
+      ...(databaseUrl !== undefined && { DATABASE_URL: databaseUrl }),
+    };
     const trail = path.join(folder, 'audit.ndjson');
     await atollJson(folder, ['audit', 'export', trail], env);
     expect(await readFile(trail, 'utf8')).toContain('secret:LEAKY');

@@ -35,6 +35,8 @@ const RETRY_MS = 1_000;
  */
 export class MasterKeyRotation {
   #work: Promise<void> | undefined;
+  #following: Promise<void> | undefined;
+  #again = false;
   #closing = false;
   #unsubscribe = () => {};
 
@@ -50,8 +52,7 @@ export class MasterKeyRotation {
       log.error({ key: active }, 'the master key is another one than what is in the database was encrypted with');
     if (rotating) this.#begin();
     this.#unsubscribe = changes.onChange((subject) => {
-      if (subject === 'master-key' || subject === 'everything')
-        this.#follow().catch((error) => log.warn({ err: error }, 'the state of the master key could not be read'));
+      if (subject === 'master-key' || subject === 'everything') this.#follow();
     });
   }
 
@@ -59,6 +60,7 @@ export class MasterKeyRotation {
     this.#closing = true;
     this.#unsubscribe();
     await this.#work;
+    await this.#following;
   }
 
   async state(): Promise<RotationState> {
@@ -112,9 +114,23 @@ export class MasterKeyRotation {
     if (changed.length === 0) throw new AtollError('CONFLICT', 'Another exchange of the master key has just begun.');
   }
 
-  async #follow(): Promise<void> {
-    const { active } = await this.#state();
-    if (!this.deps.master.activate(active)) this.deps.log.error({ key: active }, 'this node lacks the new master key');
+  /** Uses the key that another node has begun to use. One look at a time: there may be many occasions. */
+  #follow(): void {
+    this.#again = true;
+    this.#following ??= this.#look()
+      .catch((error) => this.deps.log.warn({ err: error }, 'the state of the master key could not be read'))
+      .finally(() => {
+        this.#following = undefined;
+      });
+  }
+
+  async #look(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      const { active } = await this.#state();
+      if (active !== this.deps.master.id && !this.deps.master.activate(active))
+        this.deps.log.error({ key: active }, 'this node lacks the new master key');
+    }
   }
 
   async #state(): Promise<Row> {

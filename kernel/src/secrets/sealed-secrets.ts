@@ -20,6 +20,8 @@ interface Kept extends VersionPlace, Envelope {
 
 /** How long what is known is relied on while other nodes can't tell of changes, in ms. */
 const STALE_MS = 1_000;
+/** How long a request waits to hear what has changed, in ms. */
+const PATIENCE_MS = 1_000;
 
 /** The active versions, as they are in the database: in memory they stay encrypted, and are opened when they are used. */
 export class SealedSecrets implements SecretSource {
@@ -47,7 +49,12 @@ export class SealedSecrets implements SecretSource {
   async fresh(): Promise<void> {
     if (this.#loading === undefined && (this.told() || Date.now() - this.#loadedAt < STALE_MS)) return;
     // What is known is better than nothing while the database is away.
-    await this.reload().catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, PATIENCE_MS);
+    });
+    await Promise.race([this.reload().catch(() => {}), patience]);
+    clearTimeout(timer);
   }
 
   /** Resolves when what is in the database now is known. */

@@ -10,6 +10,7 @@ import type { Logger } from '../telemetry/logger.js';
 import { seal } from './envelope.js';
 import { MasterKeyRotation } from './master-key-rotation.js';
 import { SealedSecrets } from './sealed-secrets.js';
+import { type SecretRow, SELECT, toInfo, toVersion, unknown, type VersionRow } from './secret-row.js';
 import type { NewSecret, SecretInfo, SecretVersion } from './types.js';
 
 export interface VaultDeps {
@@ -21,21 +22,9 @@ export interface VaultDeps {
   log: Logger;
 }
 
-interface Row {
-  name: string;
-  id: string;
-  hosts: string[];
-  active_version: number;
-  created_at: Date | string;
-  updated_at: Date | string;
-  plugins: string[] | null;
-}
-
 /** Versions of one secret; the oldest have to be removed with it. */
 const MAX_VERSIONS = 1_000;
 const MAX_SECRETS = 10_000;
-
-const SELECT = `select s.*, (select array_agg(g.plugin order by g.plugin) from secret_grant g where g.name = s.name) as plugins from secret s`;
 
 /**
  * Secrets: those of the configuration, and those kept in the database, encrypted. One in the database is instead of one of the configuration
@@ -81,7 +70,7 @@ export class SecretVault implements SecretSource {
   }
 
   async list(): Promise<SecretInfo[]> {
-    const rows = await this.deps.database.query<Row>(`${SELECT} order by s.name`);
+    const rows = await this.deps.database.query<SecretRow>(`${SELECT} order by s.name`);
     const stored = new Set(rows.map(({ name }) => name));
     const configured = Object.entries(this.deps.configured).filter(([name]) => !stored.has(name));
     return [
@@ -98,21 +87,11 @@ export class SecretVault implements SecretSource {
 
   async versions(name: string): Promise<SecretVersion[]> {
     const { active_version } = await this.#stored(name);
-    const rows = await this.deps.database.query<{
-      version: number;
-      created_at: Date | string;
-      created_by: string;
-      key_id: string;
-    }>('select version, created_at, created_by, key_id from secret_version where name = $1 order by version desc', [
-      name,
-    ]);
-    return rows.map(({ version, created_at, created_by, key_id }) => ({
-      version,
-      active: version === active_version,
-      createdAt: toIso(created_at),
-      createdBy: created_by,
-      masterKey: key_id,
-    }));
+    const rows = await this.deps.database.query<VersionRow>(
+      'select version, created_at, created_by, key_id from secret_version where name = $1 order by version desc',
+      [name],
+    );
+    return rows.map((row) => toVersion(row, active_version));
   }
 
   /** Throws CONFLICT when there is one of that name, also in the configuration. */
@@ -230,8 +209,8 @@ export class SecretVault implements SecretSource {
     await this.#sealed.reload();
   }
 
-  async #stored(name: string, lock = ''): Promise<Row> {
-    const [row] = await this.deps.database.query<Row>(`${SELECT} where s.name = $1 ${lock}`, [name]);
+  async #stored(name: string, lock = ''): Promise<SecretRow> {
+    const [row] = await this.deps.database.query<SecretRow>(`${SELECT} where s.name = $1 ${lock}`, [name]);
     if (row) return row;
     if (this.#configured.get(name))
       throw new AtollError('CONFLICT', `The secret "${name}" is of the configuration; change it there.`);
@@ -260,21 +239,4 @@ export class SecretVault implements SecretSource {
       after,
     ]);
   }
-}
-
-const unknown = (name: string): AtollError =>
-  new AtollError('NOT_FOUND', `There is no secret "${name.slice(0, 130)}".`);
-
-const toIso = (time: Date | string): string => new Date(time).toISOString();
-
-function toInfo({ name, hosts, plugins, active_version, created_at, updated_at }: Row): SecretInfo {
-  return {
-    name,
-    source: 'api',
-    hosts,
-    plugins: plugins ?? [],
-    version: active_version,
-    createdAt: toIso(created_at),
-    updatedAt: toIso(updated_at),
-  };
 }
