@@ -133,6 +133,7 @@ function createVault(c: DependencyContainer): SecretVault {
     database: resolve(c, T.DATABASE),
     changes: resolve(c, T.IDENTITY).changes,
     master: resolve(c, T.MASTER_KEY),
+    trail: resolve(c, T.AUDIT).trail,
     configured: resolve(c, T.CONFIG).secrets,
     log: resolve(c, T.LOGGER),
   });

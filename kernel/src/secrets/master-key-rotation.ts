@@ -1,4 +1,5 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { AuditTrail, Origin } from '../audit/index.js';
 import type { MasterKey } from '../auth/index.js';
 import type { Database } from '../database/index.js';
 import type { IdentityChanges } from '../identity/changes.js';
@@ -9,6 +10,7 @@ export interface RotationDeps {
   database: Database;
   changes: IdentityChanges;
   master: MasterKey;
+  trail: AuditTrail;
   log: Logger;
 }
 
@@ -28,6 +30,7 @@ interface Row {
 }
 
 const RETRY_MS = 1_000;
+const KERNEL: Origin = { principal: { kind: 'system', id: 'kernel', roles: [] }, address: 'kernel' };
 
 /**
  * Exchanges the master key while everything goes on. Which key is in use is said in the database, for all nodes; every node has both.
@@ -156,15 +159,22 @@ export class MasterKeyRotation {
   }
 
   async #rewrap(): Promise<void> {
-    const { database, master, changes, log } = this.deps;
+    const { database, master, changes, trail, log } = this.deps;
     const unreadable = await rewrapAll(database, master, () => !this.#closing);
     if (this.#closing) return;
     const key = master.id;
     await changes.apply('secrets', async () => {
-      await database.query(
-        'update master_key_state set rotating = false, unreadable = $2, changed_at = now() where id = 1 and active = $1',
+      const ended = await database.query(
+        'update master_key_state set rotating = false, unreadable = $2, changed_at = now() where id = 1 and active = $1 and rotating returning id',
         [key, unreadable],
       );
+      // Also, from here on the trail is made with the new key: what is before can't be altered with the old one.
+      if (ended.length > 0)
+        await trail.write(
+          KERNEL,
+          { action: 'secrets.rotated', target: 'master key', after: { id: key, unreadable } },
+          'done',
+        );
     });
     if (unreadable > 0) log.error({ key, unreadable }, 'not everything could be brought under the new master key');
     else log.info({ key }, 'everything is under the new master key');

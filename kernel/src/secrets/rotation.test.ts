@@ -116,6 +116,7 @@ it('exchanges a key that Atoll keeps, while everything goes on', async () => {
   expect(existsSync(file('master.key.new'))).toBe(false);
   const { items } = (await test.call<{ items: { action: string; after?: unknown }[] }>('GET', '/api/v1/audit')).body;
   expect(items.find(({ action }) => action === 'secrets.rotate')?.after).toEqual({ id: now.key });
+  expect(items.find(({ action }) => action === 'secrets.rotated')?.after).toEqual({ id: now.key, unreadable: 0 });
 });
 
 it('finds what was altered in the trail from before the exchange', async () => {

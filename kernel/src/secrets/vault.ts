@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import type { AuditTrail } from '../audit/index.js';
 import type { MasterKey } from '../auth/index.js';
 import type { Config } from '../config/index.js';
 import type { Database } from '../database/index.js';
@@ -17,6 +18,7 @@ export interface VaultDeps {
   database: Database;
   changes: IdentityChanges;
   master: MasterKey;
+  trail: AuditTrail;
   /** Those of the configuration. */
   configured: Config['secrets'];
   log: Logger;
@@ -37,10 +39,10 @@ export class SecretVault implements SecretSource {
   #unsubscribe = () => {};
 
   constructor(private readonly deps: VaultDeps) {
-    const { database, master, changes, log, configured } = deps;
+    const { database, master, changes, trail, log, configured } = deps;
     this.#sealed = new SealedSecrets(database, master, () => changes.told);
     this.#configured = new ConfigSecretSource(configured);
-    this.rotation = new MasterKeyRotation({ database, changes, master, log });
+    this.rotation = new MasterKeyRotation({ database, changes, master, trail, log });
   }
 
   /** The database has to be open. */
