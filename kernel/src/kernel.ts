@@ -19,6 +19,7 @@ import { pluginDataApi } from './api/plugin-data.js';
 import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
 import { limitApi } from './api/limits.js';
+import { secretApi } from './api/secrets.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -73,6 +74,7 @@ export class Kernel {
     await opened;
     await resolve(this.container, T.IDENTITY).start();
     resolve(this.container, T.AUDIT).start();
+    await resolve(this.container, T.SECRET_VAULT).start();
     await resolve(this.container, T.RATE_LIMITS).start();
     this.#sweepStorage();
     const problems = await step('plugin folders', () => this.#install());
@@ -92,12 +94,14 @@ export class Kernel {
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
+    resolve(this.container, T.CACHE).close();
     if (this.container.isRegistered(T.MASTER_KEY)) {
       resolve(this.container, T.RATE_LIMITS).close();
-      resolve(this.container, T.REDIS)?.disconnect();
+      await resolve(this.container, T.SECRET_VAULT).close();
       await resolve(this.container, T.IDENTITY).close();
       await resolve(this.container, T.AUDIT).close();
     }
+    resolve(this.container, T.REDIS)?.disconnect();
     await resolve(this.container, T.DATABASE).close();
     if (this.container.isRegistered(T.PACKAGE_STORE)) resolve(this.container, T.PACKAGE_STORE).close();
   }
@@ -116,7 +120,7 @@ export class Kernel {
     const { server, auth } = this.options.config;
     const rootKey = await loadRootKey(path.resolve(server.dataDir), auth.adminKey);
     register(this.container, T.ROOT_KEY, new RootKeyAuthenticator(rootKey.key));
-    register(this.container, T.MASTER_KEY, await loadMasterKey(path.resolve(server.dataDir), auth.masterKey));
+    register(this.container, T.MASTER_KEY, await loadMasterKey(path.resolve(server.dataDir), auth));
     return rootKey;
   }
 
@@ -163,7 +167,11 @@ export class Kernel {
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...limitApi(resolve(this.container, T.RATE_LIMITS)),
         ...auditApi(resolve(this.container, T.AUDIT), resolve(this.container, T.IDENTITY)),
-        ...pluginDataApi(resolve(this.container, T.STORAGE), host),
+        ...pluginDataApi(resolve(this.container, T.STORAGE), host, [
+          (id) => resolve(this.container, T.CACHE).purge(id),
+          (id) => resolve(this.container, T.SECRET_VAULT).revokeAll(id),
+        ]),
+        ...secretApi(resolve(this.container, T.SECRET_VAULT)),
         ...jobApi(resolve(this.container, T.JOBS)),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],

@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
 import { Audit } from '../audit/index.js';
+import { CacheService, MemoryCacheStore, RedisCacheStore } from '../cache/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
@@ -14,12 +15,13 @@ import { RouteTable } from '../http/route-table.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
 import { JobService } from '../jobs/index.js';
-import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
+import { type Grant, PluginFetch } from '../net/index.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
+import { SecretVault } from '../secrets/index.js';
 import { StorageService } from '../storage/index.js';
 import { createRows } from '../syscalls/rows.js';
 import { SyscallTable } from '../syscalls/table.js';
@@ -46,13 +48,19 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.IDENTITY, createIdentity);
   registerLazy(container, T.REDIS, createRedis);
   registerLazy(container, T.RATE_LIMITS, createRateLimits);
+  registerLazy(container, T.CACHE, (c) => createCache(c));
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(
     container,
     T.JOBS,
     (c) => new JobService(resolve(c, T.DATABASE), resolve(c, T.EVENT_BUS), config.jobs, resolve(c, T.LOGGER)),
   );
-  registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
+  registerLazy(container, T.SECRET_VAULT, createVault);
+  // The vault needs the master key, which is there once the kernel starts.
+  registerLazy(container, T.SECRETS, (c) => ({
+    get: (name) => resolve(c, T.SECRET_VAULT).get(name),
+    fresh: () => resolve(c, T.SECRET_VAULT).fresh(),
+  }));
   registerLazy(
     container,
     T.PLUGIN_FETCH,
@@ -120,6 +128,17 @@ function createIdentity(c: DependencyContainer): Identity {
   return identity;
 }
 
+function createVault(c: DependencyContainer): SecretVault {
+  return new SecretVault({
+    database: resolve(c, T.DATABASE),
+    changes: resolve(c, T.IDENTITY).changes,
+    master: resolve(c, T.MASTER_KEY),
+    trail: resolve(c, T.AUDIT).trail,
+    configured: resolve(c, T.CONFIG).secrets,
+    log: resolve(c, T.LOGGER),
+  });
+}
+
 function createRedis(c: DependencyContainer): Redis | undefined {
   const { url } = resolve(c, T.CONFIG).redis;
   return url === undefined ? undefined : connectRedis(url, resolve(c, T.LOGGER));
@@ -134,6 +153,18 @@ function createRateLimits(c: DependencyContainer): RateLimits {
     redis: resolve(c, T.REDIS),
     onProblem: (error) => log.warn({ err: error }, 'rate limits could not be read'),
   });
+}
+
+/** `now` for the time of entries in memory. */
+export function createCache(c: DependencyContainer, now?: () => number): CacheService {
+  const { cache: limits } = resolve(c, T.CONFIG);
+  const redis = resolve(c, T.REDIS);
+  const store = redis ? new RedisCacheStore(redis, limits) : new MemoryCacheStore(limits, now);
+  const count = resolve(c, T.METRICS).counter('cache_lookups_total', 'Looks into caches of plugins, by outcome.', [
+    'plugin',
+    'outcome',
+  ]);
+  return new CacheService(store, limits, (plugin, outcome) => count({ plugin, outcome }));
 }
 
 function createEventBus(c: DependencyContainer): EventBus {
@@ -167,6 +198,7 @@ function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
     services: resolve(c, T.SERVICE_REGISTRY),
     storage: resolve(c, T.STORAGE),
     jobs: resolve(c, T.JOBS),
+    cache: resolve(c, T.CACHE),
   };
   return new SyscallTable(createRows(deps));
 }

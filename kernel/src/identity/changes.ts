@@ -11,6 +11,8 @@ export type Subject =
   | `key:${string}`
   | `organisation:${string}`
   | 'limits'
+  | 'secrets'
+  | 'master-key'
   | 'everything';
 
 type Listener = (subject: Subject) => void;

@@ -130,8 +130,11 @@ export class PluginFetch {
       throw new AtollError('BAD_REQUEST', `The method ${JSON.stringify(method.slice(0, 40))} is not allowed.`);
     if (/^(get|head)$/i.test(method) && body && !(Buffer.isBuffer(body) && body.length === 0))
       throw new AtollError('BAD_REQUEST', `A ${method.toUpperCase()} request has no body.`);
+    const { secrets } = this.options;
+    if (hop.headers.some(([, value]) => hasPlaceholder(value))) await secrets.fresh?.();
+    const user = { plugin: request.plugin, permitted: request.secretNames };
     const headers = requestHeaders(hop.headers, (value) =>
-      hasPlaceholder(value) ? fillSecrets(value, url, request.secretNames, this.options.secrets, used) : value,
+      hasPlaceholder(value) ? fillSecrets(value, url, user, secrets, used) : value,
     );
     return this.#agent(request.plugin, grant).request({
       origin: url.origin,

@@ -39,7 +39,7 @@ export interface Fakes {
 }
 
 /** Permissions that the manifest format knows and this kernel has no capability for. */
-const ABSENT = ['gpu', 'cache'] as const;
+const ABSENT = ['gpu'] as const;
 const PARALLEL_STARTS = 4;
 
 /** Moves each plugin to its desired state: start, stop, swap, restart after a crash. What changes the set of plugins runs in `exclusive`. */

@@ -2,12 +2,14 @@ import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
 import { HOME } from '../auth/index.js';
+import type { CacheService } from '../cache/index.js';
 import { type EventBus, patternProblem } from '../events/index.js';
 import type { JobService } from '../jobs/index.js';
-import type { PluginFetch, SecretSource } from '../net/index.js';
+import { isGranted, type PluginFetch, type SecretSource } from '../net/index.js';
 import type { PluginInstance } from '../plugins/instance.js';
 import type { ServiceRegistry } from '../plugins/service-registry.js';
 import type { StorageService } from '../storage/index.js';
+import { cacheRows } from './cache-rows.js';
 import { jobRows } from './job-rows.js';
 import { storageRows } from './storage-rows.js';
 import { type SyscallRow, syscallRow } from './table.js';
@@ -27,6 +29,7 @@ export interface RowDeps {
   services: ServiceRegistry;
   storage: StorageService;
   jobs: JobService;
+  cache: CacheService;
 }
 
 /** The syscall table's rows, by capability. Default is deny: what is not listed, or not permitted, is refused. */
@@ -39,6 +42,7 @@ export function createRows(deps: RowDeps): SyscallRow<PluginInstance>[] {
     secretRow(deps),
     ...storageRows(deps.storage),
     ...jobRows(deps.jobs),
+    ...cacheRows(deps.cache),
   ];
 }
 
@@ -218,6 +222,10 @@ function secretRow({ secrets }: RowDeps): SyscallRow<PluginInstance> {
     input: Type.Object({ name: Type.String({ maxLength: 200 }) }),
     denied: ({ permissions }, { name }) =>
       (permissions.secrets ?? []).includes(name) ? undefined : `"${name}" is not in \`permissions.secrets\`.`,
-    handle: (_: PluginInstance, { name }) => ({ value: secrets.get(name) !== undefined }),
+    handle: async (plugin: PluginInstance, { name }) => {
+      await secrets.fresh?.();
+      const secret = secrets.get(name);
+      return { value: secret !== undefined && isGranted(secret, plugin.id) };
+    },
   });
 }
