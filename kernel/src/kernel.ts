@@ -19,6 +19,7 @@ import { pluginDataApi } from './api/plugin-data.js';
 import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
 import { limitApi } from './api/limits.js';
+import { pluginPermissionApi } from './api/plugin-permissions.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -155,6 +156,7 @@ export class Kernel {
       limits: resolve(this.container, T.RATE_LIMITS),
       kernelRoutes: [
         ...pluginApi(host),
+        ...pluginPermissionApi(host.permissions),
         ...marketplaceApi({
           host,
           store: resolve(this.container, T.PACKAGE_STORE),

@@ -14,9 +14,12 @@ import { RouteTable } from '../http/route-table.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
 import { JobService } from '../jobs/index.js';
-import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
+import { ConfigSecretSource, PluginFetch } from '../net/index.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
+import { PermissionDesk } from '../plugins/permissions/permission-desk.js';
+import { PermissionStore } from '../plugins/permissions/permission-store.js';
+import type { Permits } from '../plugins/permissions/permits.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
@@ -65,6 +68,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.SERVICE_REGISTRY,
     (c) => new ServiceRegistry((service) => void resolve(c, T.EVENT_BUS).emit('service.changed', { service })),
   );
+  registerLazy(container, T.PERMISSION_DESK, createPermissionDesk);
   registerLazy(container, T.SYSCALLS, createSyscalls);
   registerLazy(container, T.SUPERVISOR, createSupervisor);
   registerLazy(container, T.PLUGIN_MANAGER, (c) => createManager(c, path.join(dataDir, 'cache/bundles'), fakes));
@@ -155,8 +159,28 @@ function createEventBus(c: DependencyContainer): EventBus {
       ms: Type.Integer({ description: 'From the decision to serving.' }),
     }),
   );
+  bus.defineTopic(
+    'plugin.permissions.changed',
+    Type.Object({ id: Type.String(), granted: Type.Array(Type.String()) }),
+  );
   bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
   return bus;
+}
+
+function createPermissionDesk(c: DependencyContainer): PermissionDesk {
+  const log = resolve(c, T.LOGGER);
+  return new PermissionDesk({
+    store: new PermissionStore(resolve(c, T.DATABASE)),
+    events: resolve(c, T.EVENT_BUS),
+    changes: () => resolve(c, T.IDENTITY).changes,
+    onRefused: (plugin, { kind, value }, code) =>
+      resolve(c, T.AUDIT).denied(
+        { principal: { kind: 'plugin', id: plugin, roles: [] }, address: 'sandbox' },
+        { action: 'plugins.syscall', target: `plugin:${plugin} ${kind}${value === undefined ? '' : ` ${value}`}` },
+        code,
+      ),
+    onProblem: (error) => log.warn({ err: error }, 'permissions of plugins could not be read or kept'),
+  });
 }
 
 function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
@@ -182,10 +206,10 @@ function createSupervisor(c: DependencyContainer): Supervisor {
 }
 
 /** One instance of a plugin, out of a child container: the kernel's parts, where it matters under the plugin's name. */
-function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, grants: Grant[]): PluginInstance {
+function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, permits: Permits): PluginInstance {
   const scope = createPluginScope(kernel, manifest.id);
   registerLazy(scope.container, T.LOGGER, () => resolve(kernel, T.LOGGER).child({ plugin: manifest.id }));
-  return new PluginInstance(manifest, grants, scope, resolve(scope.container, T.LOGGER));
+  return new PluginInstance(manifest, permits, scope, resolve(scope.container, T.LOGGER));
 }
 
 function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | undefined): PluginManager {
@@ -198,7 +222,8 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
     supervisor: resolve(c, T.SUPERVISOR),
     syscalls: resolve(c, T.SYSCALLS),
     store: resolve(c, T.STATE_STORE),
-    newInstance: (manifest, grants) => composePlugin(c, manifest, grants),
+    newInstance: (manifest, permits) => composePlugin(c, manifest, permits),
+    permissions: resolve(c, T.PERMISSION_DESK),
     cacheDir,
     ...(fakes && { fakes }),
     onLog: (plugin, { level, message, fields }) => log[level]({ plugin, ...fields }, message),

@@ -9,14 +9,15 @@ import type { PluginManifest } from '@atoll/registry';
 import { assertOutsideTransaction } from '../database/index.js';
 import type { PluginScope } from '../di/plugin-scope.js';
 import type { EventBus, Subscription } from '../events/index.js';
-import type { Grant } from '../net/index.js';
 import type { GuestReply, GuestRequest } from '../sandbox/host/guest-call.js';
 import type { SupervisedIsolate } from '../sandbox/host/supervisor.js';
 import type { SetupReplyMeta } from '../sandbox/protocol/messages.js';
 import { compileGuestSchema, type Validator } from '../schema/index.js';
 import type { OwnedEffect } from '../syscalls/table.js';
 import type { Logger } from '../telemetry/logger.js';
+import { topicGranted, topicsOverlap } from '../syscalls/topic-permission.js';
 import { newTraceparent } from '../telemetry/trace.js';
+import type { Permits } from './permissions/permits.js';
 import { routeCaller } from './route-caller.js';
 import type { ErrorTemplate, PluginRoute } from './types.js';
 
@@ -52,15 +53,19 @@ export class PluginInstance {
   readonly #listeners = new Map<string, number>();
   /** Listeners that still deliver what was queued when they were withdrawn. */
   readonly #finishing = new Set<Promise<void>>();
+  /** Effects whose permission was taken away: they wait until it is given back. */
+  readonly #resting = new Set<OwnedEffect>();
 
   constructor(
     readonly manifest: PluginManifest,
-    /** What it may reach by `fetch`. */
-    readonly grants: Grant[],
+    readonly permits: Permits,
     /** What lives as long as this instance: its container, and what ends with it. */
     readonly scope: PluginScope,
     private readonly log: Logger,
-  ) {}
+  ) {
+    permits.onChange = () => this.#reconsider();
+    scope.own('permits', () => permits.release());
+  }
 
   get id(): string {
     return this.manifest.id;
@@ -154,14 +159,14 @@ export class PluginInstance {
   registerListener(index: number, topic: string, events: EventBus): void {
     let subscription: Subscription | undefined;
     if (!this.#listeners.has(topic)) this.#listeners.set(topic, index);
+    this.scope.own(`listener ${topic}`, () => subscription?.());
     this.addEffect({
       kind: 'listener',
       label: topic,
       activate: () => {
-        const own = events.subscribe(topic, (event) => this.#deliver(index, topic, event));
-        subscription = own;
-        this.scope.own(`listener ${topic}`, own);
+        subscription = events.subscribe(topic, (event) => this.#deliver(index, topic, event));
       },
+      needs: ({ permissions }) => topicsOverlap(topic, permissions.events.subscribe),
       undo: () => {
         if (subscription) this.#awaitEnd(subscription.finish());
       },
@@ -170,6 +175,9 @@ export class PluginInstance {
 
   async #deliver(index: number, topic: string, event: CloudEvent): Promise<void> {
     await this.resumed();
+    // Of what it listens to, only a part may be left to it.
+    if (!topicGranted(event.type, this.permits.granted.permissions.events.subscribe)) return;
+    this.permits.used({ kind: 'events.subscribe', value: topic });
     const { target, i } = this.#heirOf(topic) ?? { target: this, i: index };
     const timeoutMs = Math.min(target.manifest.limits.timeoutMs, EVENT_TIMEOUT_MS);
     const traceparent = event.traceparent ?? newTraceparent();
@@ -203,21 +211,45 @@ export class PluginInstance {
     if (this.#state === 'released')
       throw new AtollError('PLUGIN_NOT_ACTIVE', `${this.id} has stopped; it can't register anything.`);
     this.effects.add(effect);
-    if (this.#state === 'active') effect.activate?.();
+    if (this.#state === 'active') this.#begin(effect);
   }
 
   /** Makes what it registered visible. */
   activate(): void {
     this.#state = 'active';
-    for (const effect of this.effects) effect.activate?.();
+    for (const effect of this.effects) this.#begin(effect);
+  }
+
+  /** Whether an effect waits for a permission that was taken away. */
+  rests(effect: OwnedEffect): boolean {
+    return this.#resting.has(effect);
+  }
+
+  #begin(effect: OwnedEffect): void {
+    if (effect.needs && !effect.needs(this.permits.granted)) this.#resting.add(effect);
+    else effect.activate?.();
+  }
+
+  /** Permissions have changed: what may no longer be ends, and what may be again begins. */
+  #reconsider(): void {
+    if (this.#state !== 'active') return;
+    for (const effect of this.effects) {
+      const may = !effect.needs || effect.needs(this.permits.granted);
+      if (may && this.#resting.delete(effect)) effect.activate?.();
+      else if (!may && !this.#resting.has(effect)) {
+        this.#resting.add(effect);
+        effect.undo();
+      }
+    }
   }
 
   /** Undoes what it registered, latest first. New calls no longer find it; those in flight go on. */
   withdraw(): void {
     if (this.#state === 'released') return;
     this.#state = 'released';
-    for (const effect of [...this.effects].reverse()) effect.undo();
+    for (const effect of [...this.effects].reverse()) if (!this.#resting.has(effect)) effect.undo();
     this.effects.clear();
+    this.#resting.clear();
   }
 
   /** Waits until nothing is in flight and no event is left, at most this long. */

@@ -4,6 +4,7 @@ import { authorize } from '../auth/index.js';
 import { maskBySchema } from '../config/index.js';
 import type { PluginInstance } from './instance.js';
 import { type PluginChange, PluginSet } from './plugin-set.js';
+import { PluginPermissions } from './permissions/plugin-permissions.js';
 import { manifestOf, type PluginRecord, toInfo } from './record.js';
 import { Reconciler, type ReconcilerDeps } from './reconciler.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
@@ -22,16 +23,19 @@ const SETTLE_MS = 3_000;
 export class PluginManager implements PluginHost {
   readonly #reconciler: Reconciler;
   readonly #set: PluginSet;
+  readonly permissions: PluginPermissions;
 
   constructor(private readonly deps: PluginManagerDeps) {
     this.#reconciler = new Reconciler(deps);
     this.#set = new PluginSet(this.#reconciler, deps);
+    this.permissions = new PluginPermissions(this.#reconciler, deps.permissions, deps.config);
   }
 
   /** Installs plugin folders before the start. Clashing ones are refused and returned as problems. */
-  install(
+  async install(
     folders: { folder: PluginFolder; origin: PluginRecord['origin'] }[],
   ): Promise<{ dir: string; error: AtollError }[]> {
+    await this.deps.permissions.start();
     return this.#set.install(folders);
   }
 
@@ -45,8 +49,9 @@ export class PluginManager implements PluginHost {
     return this.#reconciler.exclusive(() => this.#reconciler.reconcile());
   }
 
-  close(): Promise<void> {
-    return this.#reconciler.close();
+  async close(): Promise<void> {
+    await this.#reconciler.close();
+    await this.deps.permissions.close();
   }
 
   list(): PluginInfo[] {

@@ -3,7 +3,6 @@ import { type GraphNode, type PluginFolder, type PluginManifest, planStart } fro
 import type { Config } from '../config/index.js';
 import type { EventBus } from '../events/index.js';
 import type { RouteTable } from '../http/route-table.js';
-import type { Grant } from '../net/index.js';
 import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
 import { compileGuestSchema } from '../schema/index.js';
 import type { SyscallTable } from '../syscalls/table.js';
@@ -11,6 +10,8 @@ import { handOver } from './handoff.js';
 import type { PluginInstance } from './instance.js';
 import { PluginLauncher } from './launcher.js';
 import { mountClash } from './mount-clash.js';
+import type { PermissionDesk } from './permissions/permission-desk.js';
+import type { Permits } from './permissions/permits.js';
 import { manifestOf, type PluginRecord, toNode } from './record.js';
 import type { PluginLogLine, PluginState, SwapOptions } from './types.js';
 
@@ -21,7 +22,8 @@ export interface ReconcilerDeps {
   supervisor: Supervisor;
   syscalls: SyscallTable<PluginInstance>;
   /** Makes an instance, with a scope of its own. */
-  newInstance: (manifest: PluginManifest, grants: Grant[]) => PluginInstance;
+  newInstance: (manifest: PluginManifest, permits: Permits) => PluginInstance;
+  permissions: PermissionDesk;
   /** Where bundles are cached. */
   cacheDir: string;
   onLog: (plugin: string, line: PluginLogLine) => void;

@@ -69,7 +69,11 @@ export function toInfo(record: PluginRecord): PluginInfo {
 
 function effectsOf(instance: PluginInstance | undefined): PluginInfo['effects'] {
   if (!instance) return [];
-  const effects: PluginInfo['effects'] = [...instance.effects].map(({ kind, label }) => ({ kind, label }));
+  const effects: PluginInfo['effects'] = [...instance.effects].map((effect) => ({
+    kind: effect.kind,
+    label: effect.label,
+    ...(instance.rests(effect) && { suspended: true as const }),
+  }));
   for (const syscall of instance.isolate?.client.syscalls ?? []) {
     if (syscall.method === 'net.fetch')
       effects.push({

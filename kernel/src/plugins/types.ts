@@ -15,6 +15,8 @@ export type PluginState =
 export interface EffectInfo {
   kind: 'route' | 'listener' | 'service' | 'channel' | 'timer' | 'job' | 'schedule' | 'fetch' | 'metric';
   label: string;
+  /** The permission for it was taken away. */
+  suspended?: true;
 }
 
 export interface PluginLogLine {
