@@ -23,7 +23,9 @@ const Usage = Type.Object({
   usedOthers: Type.Integer(),
   refused: Type.Array(Count),
   refusedOthers: Type.Integer(),
-  proposal: Type.Unknown({ description: 'What covers all that was used, as a body for PUT; null when nothing was observed.' }),
+  proposal: Type.Unknown({
+    description: 'What covers all that was used, as a body for PUT; null when nothing was observed.',
+  }),
 });
 
 /** `/api/v1/plugins/{id}/permissions`: narrowed, given back and observed while the plugin runs. */

@@ -159,10 +159,7 @@ function createEventBus(c: DependencyContainer): EventBus {
       ms: Type.Integer({ description: 'From the decision to serving.' }),
     }),
   );
-  bus.defineTopic(
-    'plugin.permissions.changed',
-    Type.Object({ id: Type.String(), granted: Type.Array(Type.String()) }),
-  );
+  bus.defineTopic('plugin.permissions.changed', Type.Object({ id: Type.String(), granted: Type.Array(Type.String()) }));
   bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
   return bus;
 }

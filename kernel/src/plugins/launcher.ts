@@ -58,12 +58,7 @@ export class PluginLauncher {
     }
   }
 
-  async #startIsolate(
-    record: PluginRecord,
-    instance: PluginInstance,
-    code: string,
-    readMap: ReadMap,
-  ): Promise<void> {
+  async #startIsolate(record: PluginRecord, instance: PluginInstance, code: string, readMap: ReadMap): Promise<void> {
     const { supervisor } = this.deps;
     const { manifest } = instance;
     const isolate = await supervisor.start({

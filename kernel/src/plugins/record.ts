@@ -50,6 +50,7 @@ export function toInfo(record: PluginRecord): PluginInfo {
     origin: record.origin,
     mounts: manifest.mounts,
     permissions: manifest.permissions as Record<string, unknown>,
+    ...(instance && instance.permits.granted !== instance.manifest && { granted: { ...instance.permits.set } }),
     provides: manifest.provides,
     consumes: manifest.consumes,
     dependencies: manifest.dependencies,

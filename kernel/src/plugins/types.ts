@@ -51,6 +51,8 @@ export interface PluginInfo {
   origin: 'first-party' | 'third-party';
   mounts: readonly string[];
   permissions: Record<string, unknown>;
+  /** What is left of them, when an operator has taken some away. */
+  granted?: Record<string, unknown>;
   provides: Record<string, string>;
   consumes: Record<string, string>;
   dependencies: Record<string, string>;

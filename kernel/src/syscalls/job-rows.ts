@@ -106,6 +106,8 @@ export function jobRows(jobs: JobService): SyscallRow<PluginInstance>[] {
         attempt: Type.Integer({ minimum: 1 }),
         fraction: Type.Number({ minimum: 0, maximum: 1 }),
       }),
+      denied: ({ permissions }: PluginManifest) =>
+        permissions.jobs || permissions.schedule ? undefined : 'Neither `permissions.jobs` nor `schedule` is granted.',
       handle: (plugin: PluginInstance, { id, attempt, fraction }) => {
         jobs.progress(plugin.id, id, attempt, fraction);
         return {};

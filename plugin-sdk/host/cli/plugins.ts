@@ -4,6 +4,7 @@ import type { Run } from './command.js';
 import { type LogOptions, showLogs } from './logs.js';
 import { type Output, table } from './output.js';
 import { listPlugins, type Plugin } from './plugin-list.js';
+import { permissionsCommand } from './plugin-permissions.js';
 import { pluginAt } from './server-paths.js';
 
 const summary = ({ id, version, state, reason }: Plugin) =>
@@ -30,6 +31,7 @@ export function pluginCommands(program: Command, run: Run): void {
     run,
   );
   change(plugins.command('reload <id>').description('build a plugin anew and swap it in'), 'reload', run);
+  permissionsCommand(plugins, run);
   plugins
     .command('logs <id>')
     .description('the latest log lines, oldest first')

@@ -52,7 +52,12 @@ export function problemsOf(set: PermissionSet, asked: PermissionSet): SetProblem
       of(set).flatMap((value, at) =>
         fits({ kind, value })
           ? []
-          : [{ pointer: `${path}/${at}`, message: `"${value.slice(0, 200)}" is not covered by what the manifest asks for` }],
+          : [
+              {
+                pointer: `${path}/${at}`,
+                message: `"${value.slice(0, 200)}" is not covered by what the manifest asks for`,
+              },
+            ],
       ),
     ),
   ];

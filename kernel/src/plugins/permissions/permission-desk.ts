@@ -4,7 +4,7 @@ import type { EventBus } from '../../events/index.js';
 import type { IdentityChanges } from '../../identity/changes.js';
 import { type Grant, parseGrants } from '../../net/index.js';
 import { effective, type Narrowing, narrowed, problemsOf, type SetProblem } from './narrow.js';
-import { askedBy, entriesOf, type PermissionSet, toTexts } from './permission-set.js';
+import { askedBy, type PermissionSet, toTexts } from './permission-set.js';
 import type { PermissionStore } from './permission-store.js';
 import { Permits, type Use } from './permits.js';
 import { leastSet } from './proposal.js';
@@ -155,7 +155,9 @@ export class PermissionDesk {
   ): UsageView {
     const { observing, used, refused } = this.#entry(manifest.id);
     const list = used.list();
-    const waiting = registered.filter(({ kind, value }) => !list.some((one) => one.kind === kind && one.value === value));
+    const waiting = registered.filter(
+      ({ kind, value }) => !list.some((one) => one.kind === kind && one.value === value),
+    );
     const needed = [...list, ...waiting.map((use) => ({ ...use, count: 0, last: '' }))];
     const observed = observing !== undefined || list.length > 0;
     return {
@@ -167,12 +169,6 @@ export class PermissionDesk {
       refusedOthers: refused.others,
       proposal: observed ? leastSet(askedBy(manifest), needed, parseNet) : null,
     };
-  }
-
-  /** Whether anything of what the manifest asks for is withheld. */
-  isNarrowed(manifest: PluginManifest): boolean {
-    const { asked, granted } = this.view(manifest);
-    return entriesOf(asked).length !== entriesOf(granted).length || toTexts(asked).join() !== toTexts(granted).join();
   }
 
   async save(): Promise<void> {

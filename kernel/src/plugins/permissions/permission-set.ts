@@ -16,7 +16,10 @@ export const PermissionSet = Type.Object(
     schedule: flag(),
     cache: flag(),
     secrets: texts('Names of secrets.'),
-    events: Type.Object({ publish: texts('Topics.'), subscribe: texts('Topics.') }, { ...closed, default: {} }),
+    events: Type.Object(
+      { publish: texts('Topics.'), subscribe: texts('Topics.') },
+      { ...closed, default: { publish: [], subscribe: [] } },
+    ),
     services: texts('Services of other plugins.'),
   },
   closed,
@@ -83,5 +86,9 @@ export const toTexts = (set: PermissionSet): string[] =>
 export function withPermissions(manifest: PluginManifest, set: PermissionSet): PluginManifest {
   const { services, ...permissions } = set;
   const consumes = Object.entries(manifest.consumes).filter(([name]) => services.includes(name));
-  return { ...manifest, permissions: { ...manifest.permissions, ...permissions }, consumes: Object.fromEntries(consumes) };
+  return {
+    ...manifest,
+    permissions: { ...manifest.permissions, ...permissions },
+    consumes: Object.fromEntries(consumes),
+  };
 }

@@ -29,6 +29,6 @@ function indirectly(
 ): Permission | undefined {
   if (kind !== 'net' || value === undefined || !URL.canParse(value)) return undefined;
   const url = new URL(value);
-  const origins = entries.filter((entry) => entry.kind === 'net');
+  const origins = entries.filter((entry) => entry.kind === 'net' && entry.value?.startsWith('config:'));
   return origins.find((entry) => findGrant(parseNet([entry.value!]), url) !== undefined);
 }
