@@ -13,6 +13,7 @@ import { resolve, register } from './di/container.js';
 import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
 import { auditApi } from './api/audit.js';
+import { canaryApi } from './api/canaries.js';
 import { databaseApi } from './api/database.js';
 import { jobApi } from './api/jobs.js';
 import { pluginDataApi } from './api/plugin-data.js';
@@ -157,6 +158,7 @@ export class Kernel {
       kernelRoutes: [
         ...pluginApi(host),
         ...pluginPermissionApi(host.permissions),
+        ...canaryApi(host.canaries),
         ...marketplaceApi({
           host,
           store: resolve(this.container, T.PACKAGE_STORE),

@@ -11,7 +11,8 @@ import {
 import { Type } from 'typebox';
 import { readBody } from '../http/body.js';
 import type { KernelRoute } from '../http/kernel-route.js';
-import type { Installer, InstallOptions, Outcome } from '../marketplace/installer.js';
+import type { Installer, InstallOptions, Outcome, UpgradeOptions } from '../marketplace/installer.js';
+import { CanaryRequest } from '../plugins/canary/spec.js';
 import type { PluginHost } from '../plugins/types.js';
 
 const Search = Type.Object({
@@ -31,6 +32,7 @@ const Install = Type.Object({
   dryRun: Type.Boolean({ default: false, description: 'Only tells what would be done.' }),
   discardState: Type.Boolean({ default: false }),
 });
+const Upgrade = Type.Object({ ...Install.properties, canary: Type.Optional(CanaryRequest) });
 const Publish = Type.Object({
   channel: Type.Optional(
     Type.Union([Type.Literal('latest'), Type.Literal('next')], {
@@ -183,8 +185,9 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
 function installing({ installer, host }: MarketplaceDeps): KernelRoute[] {
   const common = { tag: 'marketplace', permission: 'plugins.manage' as const, response: Done };
   const plugins = '/api/v1/plugins';
-  const answer = (id: string, { plan, done }: Outcome) => ({
+  const answer = (id: string, { plan, done, canary }: Outcome) => ({
     done,
+    ...(canary && { canary }),
     plan: plan.steps,
     needConsent: plan.needConsent,
     unchanged: plan.unchanged,
@@ -204,10 +207,10 @@ function installing({ installer, host }: MarketplaceDeps): KernelRoute[] {
       ...common,
       method: 'POST',
       path: `${plugins}/:id/upgrade`,
-      summary: 'Swap in the newest version, or the one named',
-      body: Install,
+      summary: 'Swap in the newest version, or the one named; with `canary`, for some calls first',
+      body: Upgrade,
       handle: async ({ params, body }) =>
-        answer(params.id!, await installer().upgrade(params.id!, body as InstallOptions)),
+        answer(params.id!, await installer().upgrade(params.id!, body as UpgradeOptions)),
     },
     {
       ...common,

@@ -3,7 +3,7 @@ import type { PluginManifest } from '@atoll/registry';
 import { Type } from 'typebox';
 import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
-import { Audit } from '../audit/index.js';
+import { Audit, type Deed } from '../audit/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
@@ -15,6 +15,7 @@ import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
 import { JobService } from '../jobs/index.js';
 import { ConfigSecretSource, PluginFetch } from '../net/index.js';
+import { CanaryStore } from '../plugins/canary/canary-store.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
 import { PermissionDesk } from '../plugins/permissions/permission-desk.js';
@@ -160,6 +161,14 @@ function createEventBus(c: DependencyContainer): EventBus {
     }),
   );
   bus.defineTopic('plugin.permissions.changed', Type.Object({ id: Type.String(), granted: Type.Array(Type.String()) }));
+  const Canary = Type.Object({
+    id: Type.String(),
+    from: Type.String(),
+    to: Type.String(),
+    reason: Type.Optional(Type.String()),
+  });
+  for (const state of ['started', 'promoted', 'rolled-back', 'aborted'])
+    bus.defineTopic(`plugin.canary.${state}`, Canary);
   bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
   return bus;
 }
@@ -209,6 +218,15 @@ function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, pe
   return new PluginInstance(manifest, permits, scope, resolve(scope.container, T.LOGGER));
 }
 
+/** What the kernel does by itself, where nobody waits for the entry. */
+function recordDeed(c: DependencyContainer, deed: Deed): void {
+  const origin = { principal: { kind: 'system' as const, id: 'kernel', roles: [] }, address: 'kernel' };
+  const log = resolve(c, T.LOGGER);
+  resolve(c, T.AUDIT)
+    .trail.write(origin, deed, 'done')
+    .catch((error) => log.error({ err: error, action: deed.action }, 'not in the audit trail'));
+}
+
 function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | undefined): PluginManager {
   const log = resolve(c, T.LOGGER);
   const metrics = resolve(c, T.METRICS);
@@ -221,6 +239,11 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
     store: resolve(c, T.STATE_STORE),
     newInstance: (manifest, permits) => composePlugin(c, manifest, permits),
     permissions: resolve(c, T.PERMISSION_DESK),
+    canaries: {
+      store: new CanaryStore(resolve(c, T.DATABASE)),
+      onDeed: (action, plugin, after) => recordDeed(c, { action, target: `plugin:${plugin}`, after }),
+      onProblem: (plugin, message, error) => log.warn({ plugin, err: error }, message),
+    },
     cacheDir,
     ...(fakes && { fakes }),
     onLog: (plugin, { level, message, fields }) => log[level]({ plugin, ...fields }, message),

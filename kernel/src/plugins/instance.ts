@@ -18,6 +18,9 @@ import type { Logger } from '../telemetry/logger.js';
 import { topicGranted, topicsOverlap } from '../syscalls/topic-permission.js';
 import { newTraceparent } from '../telemetry/trace.js';
 import type { Permits } from './permissions/permits.js';
+import type { CallMeter } from './canary/meter.js';
+import type { Caller } from './canary/split.js';
+import { EffectSet } from './effect-set.js';
 import { routeCaller } from './route-caller.js';
 import type { ErrorTemplate, PluginRoute } from './types.js';
 
@@ -41,20 +44,21 @@ const STOP_TIMEOUT_MS = 1_000;
 export class PluginInstance {
   readonly routes: PluginRoute[] = [];
   readonly channels = new Map<string, Channel>();
-  readonly effects = new Set<OwnedEffect>();
+  readonly effects: EffectSet;
   readonly startedAt = new Date();
   isolate: SupervisedIsolate | undefined;
   /** What the plugin said about its state when it was set up. */
   handoff: SetupReplyMeta['handoff'] = null;
-  #state: 'staging' | 'active' | 'released' = 'staging';
+  /** While a canary runs, for it and the running version: what their calls came to. */
+  meter: CallMeter | undefined;
+  /** While a canary runs beside it: which of them takes a call. */
+  split: { pick(caller: Caller): PluginInstance } | undefined;
   #pause: PromiseWithResolvers<void> | undefined;
   #successor: PluginInstance | undefined;
   /** Topic → index of its first listener. */
   readonly #listeners = new Map<string, number>();
   /** Listeners that still deliver what was queued when they were withdrawn. */
   readonly #finishing = new Set<Promise<void>>();
-  /** Effects whose permission was taken away: they wait until it is given back. */
-  readonly #resting = new Set<OwnedEffect>();
 
   constructor(
     readonly manifest: PluginManifest,
@@ -63,7 +67,8 @@ export class PluginInstance {
     readonly scope: PluginScope,
     private readonly log: Logger,
   ) {
-    permits.onChange = () => this.#reconsider();
+    this.effects = new EffectSet(manifest.id, () => permits.granted);
+    permits.onChange = () => this.effects.reconsider();
     scope.own('permits', () => permits.release());
   }
 
@@ -72,12 +77,17 @@ export class PluginInstance {
   }
 
   get active(): boolean {
-    return this.#state === 'active';
+    return this.effects.state === 'active';
   }
 
   /** False once another version, or none, has taken over. */
   get live(): boolean {
-    return this.#state !== 'released';
+    return this.effects.state !== 'released';
+  }
+
+  /** The version that takes a call: this one, or its canary. */
+  taking(caller: Caller): PluginInstance {
+    return this.split?.pick(caller) ?? this;
   }
 
   /** While state is handed over: new calls wait until it has `resumed`, and then look who is live. */
@@ -208,48 +218,17 @@ export class PluginInstance {
   }
 
   addEffect(effect: OwnedEffect): void {
-    if (this.#state === 'released')
-      throw new AtollError('PLUGIN_NOT_ACTIVE', `${this.id} has stopped; it can't register anything.`);
     this.effects.add(effect);
-    if (this.#state === 'active') this.#begin(effect);
   }
 
   /** Makes what it registered visible. */
   activate(): void {
-    this.#state = 'active';
-    for (const effect of this.effects) this.#begin(effect);
-  }
-
-  /** Whether an effect waits for a permission that was taken away. */
-  rests(effect: OwnedEffect): boolean {
-    return this.#resting.has(effect);
-  }
-
-  #begin(effect: OwnedEffect): void {
-    if (effect.needs && !effect.needs(this.permits.granted)) this.#resting.add(effect);
-    else effect.activate?.();
-  }
-
-  /** Permissions have changed: what may no longer be ends, and what may be again begins. */
-  #reconsider(): void {
-    if (this.#state !== 'active') return;
-    for (const effect of this.effects) {
-      const may = !effect.needs || effect.needs(this.permits.granted);
-      if (may && this.#resting.delete(effect)) effect.activate?.();
-      else if (!may && !this.#resting.has(effect)) {
-        this.#resting.add(effect);
-        effect.undo();
-      }
-    }
+    this.effects.activate();
   }
 
   /** Undoes what it registered, latest first. New calls no longer find it; those in flight go on. */
   withdraw(): void {
-    if (this.#state === 'released') return;
-    this.#state = 'released';
-    for (const effect of [...this.effects].reverse()) if (!this.#resting.has(effect)) effect.undo();
-    this.effects.clear();
-    this.#resting.clear();
+    this.effects.withdraw();
   }
 
   /** Waits until nothing is in flight and no event is left, at most this long. */

@@ -38,7 +38,12 @@ export class PluginLauncher {
   constructor(private readonly deps: LauncherDeps) {}
 
   /** Rejects with an AtollError; nothing of the candidate is left then. */
-  async launch(record: PluginRecord, folder: PluginFolder, config: Record<string, unknown>): Promise<PluginInstance> {
+  async launch(
+    record: PluginRecord,
+    folder: PluginFolder,
+    config: Record<string, unknown>,
+    { alone = false }: { alone?: boolean } = {},
+  ): Promise<PluginInstance> {
     const { manifest } = folder;
     const { code, map } = await bundlePlugin(folder, { cacheDir: this.deps.cacheDir });
     // Kept for as long as the instance lives and rarely needed.
@@ -46,7 +51,8 @@ export class PluginLauncher {
     const readMap = () => gunzipSync(packed).toString('utf8');
     const instance = this.deps.newInstance(manifest, this.#permits(folder, config));
     try {
-      await this.#startIsolate(record, instance, code, readMap);
+      const group = alone ? `${SOLO_PREFIX}${manifest.id}@canary` : this.#group(record);
+      await this.#startIsolate(record, instance, { code, readMap, group });
       const { clockStart: now } = this.deps;
       if (now !== undefined)
         await instance.call({ meta: { m: 'clock', now }, timeoutMs: 5_000, traceparent: newTraceparent() });
@@ -58,12 +64,16 @@ export class PluginLauncher {
     }
   }
 
-  async #startIsolate(record: PluginRecord, instance: PluginInstance, code: string, readMap: ReadMap): Promise<void> {
+  async #startIsolate(
+    record: PluginRecord,
+    instance: PluginInstance,
+    { code, readMap, group }: { code: string; readMap: ReadMap; group: string },
+  ): Promise<void> {
     const { supervisor } = this.deps;
     const { manifest } = instance;
     const isolate = await supervisor.start({
       name: manifest.id,
-      group: this.#group(record),
+      group,
       code,
       memoryMb: Math.min(manifest.limits.memoryMb, this.deps.config.sandbox.maxMemoryMb),
       timeoutMs: manifest.limits.timeoutMs,

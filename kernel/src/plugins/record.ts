@@ -1,4 +1,6 @@
 import type { GraphNode, PluginFolder, PluginManifest } from '@atoll/registry';
+import type { Canary } from './canary/canary.js';
+import type { CanaryView } from './canary/canary-view.js';
 import type { CrashPolicy } from './crash-policy.js';
 import type { PluginInstance } from './instance.js';
 import type { LogRing } from './log-ring.js';
@@ -22,6 +24,10 @@ export interface PluginRecord {
   startMs?: number;
   /** After a crash whose culprit is unknown: it may be this one, so it gets a cell of its own. */
   solo: boolean;
+  /** A version that is tried beside the running one. */
+  canary?: Canary;
+  /** How the latest one stands, or ended. */
+  lastCanary?: CanaryView;
   /** A restart that waits out its delay. */
   restart?: NodeJS.Timeout;
 }
@@ -62,6 +68,7 @@ export function toInfo(record: PluginRecord): PluginInfo {
         callsInFlight: isolate?.client.inFlight ?? 0,
       })),
     }),
+    ...((record.canary ?? record.lastCanary) && { canary: record.canary?.view() ?? record.lastCanary! }),
     restarts: record.restarts,
     ...(instance && { startedAt: instance.startedAt.toISOString() }),
     ...(record.startMs !== undefined && { startMs: record.startMs }),
@@ -73,7 +80,7 @@ function effectsOf(instance: PluginInstance | undefined): PluginInfo['effects'] 
   const effects: PluginInfo['effects'] = [...instance.effects].map((effect) => ({
     kind: effect.kind,
     label: effect.label,
-    ...(instance.rests(effect) && { suspended: true as const }),
+    ...(instance.effects.rests(effect) && { suspended: true as const }),
   }));
   for (const syscall of instance.isolate?.client.syscalls ?? []) {
     if (syscall.method === 'net.fetch')

@@ -1,4 +1,5 @@
 import type { CancelSignal } from '../sandbox/host/guest-call.js';
+import type { CanaryView } from './canary/canary-view.js';
 import type { CloudEvent, Principal, RouteRegistration, WireError } from '@atoll/plugin-sdk';
 
 export type PluginState =
@@ -60,6 +61,8 @@ export interface PluginInfo {
   resources?: PluginResources;
   /** Versions that were swapped out and still finish what they had begun. */
   retiring?: { version: string; callsInFlight: number }[];
+  /** A version that is tried beside the running one, or how the latest one ended. */
+  canary?: CanaryView;
   restarts: number;
   startedAt?: string;
   /** From the decision to start to active, in ms. */

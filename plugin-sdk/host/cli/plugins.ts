@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { canaryCommand } from './canary.js';
 import { request, type ServerOptions } from './client.js';
 import type { Run } from './command.js';
 import { type LogOptions, showLogs } from './logs.js';
@@ -32,6 +33,7 @@ export function pluginCommands(program: Command, run: Run): void {
   );
   change(plugins.command('reload <id>').description('build a plugin anew and swap it in'), 'reload', run);
   permissionsCommand(plugins, run);
+  canaryCommand(plugins, run);
   plugins
     .command('logs <id>')
     .description('the latest log lines, oldest first')
