@@ -153,7 +153,10 @@ export class Installer {
     const [step, ...others] = steps;
     if (!step || step.to === undefined || step.from === undefined || others.length > 0) {
       const names = others.map(({ id }) => id).join(', ');
-      throw new AtollError('CONFLICT', step ? `${names} would have to change as well: do that first.` : 'There is no newer version.');
+      throw new AtollError(
+        'CONFLICT',
+        step ? `${names} would have to change as well: do that first.` : 'There is no newer version.',
+      );
     }
     const { id, to } = step;
     const folder = await this.deps.store.unpack(id, to);

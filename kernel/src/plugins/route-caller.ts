@@ -32,7 +32,12 @@ export function routeCaller(instance: PluginInstance, index: number, registratio
   };
   return (call: RouteCall): Promise<RouteReply> => {
     const { meter } = instance;
-    return meter ? meter.measure(() => answer(call), ({ status }) => status >= 500) : answer(call);
+    return meter
+      ? meter.measure(
+          () => answer(call),
+          ({ status }) => status >= 500,
+        )
+      : answer(call);
   };
 }
 

@@ -98,20 +98,27 @@ export class ServiceRegistry {
       `The input of ${request.service}.${request.method}`,
       'VALIDATION_FAILED',
     );
+    const { meter } = provider.instance;
+    const ask = () => this.#ask(provider, method, { consumer, request, syscall });
+    return meter ? meter.measure(ask) : ask();
+  }
+
+  async #ask(
+    provider: Provider,
+    method: Method,
+    { consumer, request, syscall }: { consumer: PluginManifest; request: ServiceRequest; syscall: Syscall },
+  ): Promise<SyscallReply> {
     const timeoutMs =
       method.registration.timeoutMs ?? provider.instance.manifest.limits.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    const ask = () =>
-      provider.instance.call({
-        meta: { m: 'service', i: provider.index, n: request.method, f: consumer.id },
-        body: request.input === undefined ? undefined : JSON.stringify(request.input),
-        timeoutMs,
-        deadline: syscall.deadline,
-        traceparent: syscall.traceparent,
-        principal: syscall.principal,
-        signal: syscall.signal,
-      });
-    const { meter } = provider.instance;
-    const reply: { body?: Buffer | undefined; stream?: AsyncIterable<Buffer> } = await (meter ? meter.measure(ask) : ask());
+    const reply = await provider.instance.call({
+      meta: { m: 'service', i: provider.index, n: request.method, f: consumer.id },
+      body: request.input === undefined ? undefined : JSON.stringify(request.input),
+      timeoutMs,
+      deadline: syscall.deadline,
+      traceparent: syscall.traceparent,
+      principal: syscall.principal,
+      signal: syscall.signal,
+    });
     const where = `${request.service}.${request.method} of ${provider.instance.id}`;
     if (reply.stream) return { stream: checkedChunks(reply.stream, method.chunk, where) };
     if (!reply.body) return {};

@@ -72,7 +72,13 @@ export async function carryOut(
   if (dryRun) return planned;
   const consent = await agree(out, planned, yes);
   const version = planned.plan.find((step) => step.id === id)?.to;
-  const body = { ...wanted, ...(version !== undefined && { version }), consent, discardState, ...(canary && { canary }) };
+  const body = {
+    ...wanted,
+    ...(version !== undefined && { version }),
+    consent,
+    discardState,
+    ...(canary && { canary }),
+  };
   const names = planned.plan.map((step) => step.id).join(', ') || id;
   return out.step(`Starting ${names}`, () => change<Outcome>(server, 'POST', target, body));
 }

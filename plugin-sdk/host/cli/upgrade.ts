@@ -28,7 +28,9 @@ export function upgradeCommand(program: Command, run: Run): void {
       withConsent(
         program
           .command('upgrade [id[@version]]')
-          .description('swap in the newest version of a plugin, or the one named; requests under way end on the old one')
+          .description(
+            'swap in the newest version of a plugin, or the one named; requests under way end on the old one',
+          )
           .option('--all', 'all plugins of which there is a newer version'),
       ),
     ),

@@ -51,7 +51,8 @@ export class Canaries {
   view(id: string): CanaryView {
     const record = this.#need(id);
     const view = record.canary?.view() ?? record.lastCanary;
-    if (!view) throw new AtollError('NOT_FOUND', `"${id}" has no canary. \`atoll upgrade ${id} --canary 10%\` starts one.`);
+    if (!view)
+      throw new AtollError('NOT_FOUND', `"${id}" has no canary. \`atoll upgrade ${id} --canary 10%\` starts one.`);
     return view;
   }
 
@@ -148,6 +149,8 @@ export class Canaries {
 
   /** Nothing waits in here: from one moment to the next, all calls go to the version that stays. */
   #end(record: PluginRecord, canary: Canary, state: End, reason: string, byItself: boolean): void {
+    // One of the two may end while one takes the place of the other.
+    if (canary.over) return;
     canary.end(state, reason);
     this.#detach(record, canary);
     const { candidate } = canary;
@@ -190,5 +193,8 @@ export class Canaries {
 export function assertNoCanary({ canary }: PluginRecord): void {
   if (!canary) return;
   const { id, to } = canary.view();
-  throw new AtollError('CONFLICT', `${id}@${to} runs as a canary: promote or abort it first (\`atoll plugins canary ${id}\`).`);
+  throw new AtollError(
+    'CONFLICT',
+    `${id}@${to} runs as a canary: promote or abort it first (\`atoll plugins canary ${id}\`).`,
+  );
 }

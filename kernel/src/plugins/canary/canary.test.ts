@@ -49,7 +49,13 @@ describe('the rule', () => {
 
 describe('the split', () => {
   const root: Principal = { kind: 'root', id: 'root', roles: [] };
-  const user = (id: string, more: Partial<Principal> = {}): Principal => ({ kind: 'user', id, user: id, roles: [], ...more });
+  const user = (id: string, more: Partial<Principal> = {}): Principal => ({
+    kind: 'user',
+    id,
+    user: id,
+    roles: [],
+    ...more,
+  });
 
   it('shares calls of nobody in particular out one by one', () => {
     const split = new Split('p', { share: 0.1 });
@@ -73,7 +79,11 @@ describe('the split', () => {
   });
 
   it('takes those that are named, and nobody else', () => {
-    const split = new Split('p', { header: { name: 'X-Canary', value: '1' }, users: ['ada'], organisations: ['guest'] });
+    const split = new Split('p', {
+      header: { name: 'X-Canary', value: '1' },
+      users: ['ada'],
+      organisations: ['guest'],
+    });
     expect(split.takes({ principal: root })).toBe(false);
     expect(split.takes({ principal: root, headers: { 'x-canary': '1' } })).toBe(true);
     expect(split.takes({ principal: root, headers: { 'x-canary': '2' } })).toBe(false);
@@ -97,7 +107,10 @@ describe('the meter', () => {
     await fail(new AtollError('CANCELLED'));
     await fail(new AtollError('PLUGIN_CRASHED'));
     await fail(new TypeError('no'));
-    await meter.measure(async () => ({ status: 500 }), ({ status }) => status >= 500);
+    await meter.measure(
+      async () => ({ status: 500 }),
+      ({ status }) => status >= 500,
+    );
     expect(meter.figures()).toMatchObject({ calls: 5, errors: 3, errorRate: 0.6 });
     expect(meter.figures().p95Ms).toBeGreaterThanOrEqual(0);
   });

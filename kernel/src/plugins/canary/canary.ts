@@ -32,7 +32,9 @@ export class Canary {
   #running: PluginInstance;
   /** CPU time that the running version had used before, in ms. */
   #cpuBefore: number;
-  #over: { state: CanaryState; reason: string; at: Date; running: VersionFigures; candidate: VersionFigures } | undefined;
+  #over:
+    | { state: CanaryState; reason: string; at: Date; running: VersionFigures; candidate: VersionFigures }
+    | undefined;
   /** It is being promoted: it is too late for anything else. */
   promoting = false;
 
@@ -53,6 +55,10 @@ export class Canary {
 
   get id(): string {
     return this.candidate.id;
+  }
+
+  get over(): boolean {
+    return this.#over !== undefined;
   }
 
   /** Whether the candidate can still take calls. */
@@ -80,7 +86,7 @@ export class Canary {
 
   /** An end that nobody has asked for. */
   rollBack(reason: string): void {
-    if (this.#over === undefined) this.hooks.rollBack(this, reason);
+    if (!this.over) this.hooks.rollBack(this, reason);
   }
 
   /** From here on all calls go to the version that stays. */

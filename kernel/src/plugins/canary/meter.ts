@@ -22,7 +22,7 @@ export class CallMeter {
   #errors = 0;
 
   /** Runs a call and counts it when it is answered; a stream that breaks later makes an error of it. */
-  async measure<R extends { stream?: AsyncIterable<Buffer> }>(
+  async measure<R extends { stream?: AsyncIterable<unknown> | undefined }>(
     call: () => Promise<R>,
     isError: (reply: R) => boolean = () => false,
   ): Promise<R> {
@@ -67,7 +67,7 @@ const isCancelled = (error: unknown): boolean => error instanceof AtollError && 
 const isFault = (error: unknown): boolean => !(error instanceof AtollError) || error.status >= 500;
 
 /** Not a generator: one that was never begun would not tell the stream that it is given up. */
-function watched(stream: AsyncIterable<Buffer>, failed: () => void): AsyncIterableIterator<Buffer> {
+function watched<T>(stream: AsyncIterable<T>, failed: () => void): AsyncIterableIterator<T> {
   const inner = stream[Symbol.asyncIterator]();
   return {
     async next() {

@@ -15,7 +15,8 @@ export const CanaryRule = Type.Object(
     errorMargin: Type.Number({
       minimum: 0,
       maximum: 1,
-      description: 'It is rolled back when its error rate is by more than this above that of the running version; 0.05.',
+      description:
+        'It is rolled back when its error rate is by more than this above that of the running version; 0.05.',
     }),
     latencyFactor: Type.Number({
       minimum: 1,
