@@ -80,6 +80,7 @@ export class Kernel {
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
     await step('plugins', () => manager.start());
+    await resolve(this.container, T.FOLLOWER).start();
     this.#ready = true;
     return { url, rootKey, plugins: manager.list(), problems, steps };
   }
@@ -89,6 +90,7 @@ export class Kernel {
     this.#ready = false;
     await this.#gateway?.close();
     await this.#guard?.close();
+    if (this.container.isRegistered(T.PACKAGE_STORE)) await resolve(this.container, T.FOLLOWER).close();
     await resolve(this.container, T.PLUGIN_MANAGER).close();
     await resolve(this.container, T.JOBS).close();
     await resolve(this.container, T.SUPERVISOR).close();
@@ -163,6 +165,7 @@ export class Kernel {
           host,
           store: resolve(this.container, T.PACKAGE_STORE),
           installer: () => resolve(this.container, T.INSTALLER),
+          follower: () => resolve(this.container, T.FOLLOWER),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...limitApi(resolve(this.container, T.RATE_LIMITS)),

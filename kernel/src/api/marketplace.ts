@@ -11,6 +11,7 @@ import {
 import { Type } from 'typebox';
 import { readBody } from '../http/body.js';
 import type { KernelRoute } from '../http/kernel-route.js';
+import type { Follower } from '../marketplace/follower.js';
 import type { Installer, InstallOptions, Outcome, UpgradeOptions } from '../marketplace/installer.js';
 import { CanaryRequest } from '../plugins/canary/spec.js';
 import type { PluginHost } from '../plugins/types.js';
@@ -47,12 +48,13 @@ export interface MarketplaceDeps {
   store: PackageStore;
   /** Made when it is first needed: the database opens beside everything else. */
   installer: () => Installer;
+  follower: () => Follower;
   host: PluginHost;
 }
 
 /** `/api/v1/marketplace`, and what of it changes `/api/v1/plugins`. */
 export function marketplaceApi(deps: MarketplaceDeps): KernelRoute[] {
-  return [...browsing(deps), ...publishing(deps), ...installing(deps)];
+  return [...browsing(deps), ...publishing(deps), ...installing(deps), following(deps)];
 }
 
 function browsing({ store, host }: MarketplaceDeps): KernelRoute[] {
@@ -235,6 +237,26 @@ function installing({ installer, host }: MarketplaceDeps): KernelRoute[] {
       },
     },
   ];
+}
+
+function following({ follower, host }: MarketplaceDeps): KernelRoute {
+  const channels = [Type.Literal('latest'), Type.Literal('next'), Type.Null()];
+  return {
+    tag: 'marketplace',
+    permission: 'plugins.manage',
+    method: 'PUT',
+    path: '/api/v1/plugins/:id/follow',
+    action: 'plugins.follow',
+    summary: 'Swap new versions of a channel in by themselves, or null: no longer',
+    body: Type.Object({ channel: Type.Union(channels) }),
+    handle: async ({ params, body, note }) => {
+      const id = params.id!;
+      const channel = (body.channel ?? undefined) as Channel | undefined;
+      const before = await follower().follow(id, channel);
+      note({ target: `plugin:${id}`, before: { follows: before ?? null }, after: { follows: channel ?? null } });
+      return host.get(id);
+    },
+  };
 }
 
 function need(store: PackageStore, id: string, version: string): StoredVersion {

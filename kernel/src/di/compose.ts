@@ -11,6 +11,7 @@ import { declaredPermissions, Identity } from '../identity/index.js';
 import { RateLimits } from '../limits/index.js';
 import { connectRedis } from '../redis/connect.js';
 import { RouteTable } from '../http/route-table.js';
+import { Follower } from '../marketplace/follower.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
 import { JobService } from '../jobs/index.js';
@@ -83,7 +84,21 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
         manager: resolve(c, T.PLUGIN_MANAGER),
       }),
   );
+  registerLazy(container, T.FOLLOWER, createFollower);
   return container;
+}
+
+function createFollower(c: DependencyContainer): Follower {
+  const log = resolve(c, T.LOGGER);
+  return new Follower({
+    store: resolve(c, T.PACKAGE_STORE),
+    installations: new InstallationStore(resolve(c, T.DATABASE)),
+    installer: resolve(c, T.INSTALLER),
+    manager: resolve(c, T.PLUGIN_MANAGER),
+    events: resolve(c, T.EVENT_BUS),
+    onDeed: (action, plugin, after) => recordDeed(c, { action, target: `plugin:${plugin}`, after }),
+    onProblem: (plugin, error) => log.warn({ plugin, err: error }, 'a followed channel could not be looked at'),
+  });
 }
 
 function createDatabase(c: DependencyContainer, dataDir: string): Database {
@@ -169,6 +184,10 @@ function createEventBus(c: DependencyContainer): EventBus {
   });
   for (const state of ['started', 'promoted', 'rolled-back', 'aborted'])
     bus.defineTopic(`plugin.canary.${state}`, Canary);
+  bus.defineTopic(
+    'plugin.upgrade.pending',
+    Type.Object({ id: Type.String(), version: Type.String(), code: Type.String(), reason: Type.String() }),
+  );
   bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
   return bus;
 }

@@ -9,7 +9,7 @@ import { PluginPermissions } from './permissions/plugin-permissions.js';
 import { manifestOf, type PluginRecord, toInfo } from './record.js';
 import { Reconciler, type ReconcilerDeps } from './reconciler.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
-import type { ChannelCall, ErrorTemplate, PluginHost, PluginInfo, PluginLogLine, SwapOptions } from './types.js';
+import type { ChannelCall, ErrorTemplate, Following, PluginHost, PluginInfo, PluginLogLine, SwapOptions } from './types.js';
 
 export type { PluginChange } from './plugin-set.js';
 export type { Fakes } from './reconciler.js';
@@ -68,6 +68,12 @@ export class PluginManager implements PluginHost {
   get(id: string): PluginInfo | undefined {
     const record = this.#reconciler.records.get(id);
     return record && toInfo(record);
+  }
+
+  /** What its details tell of the channel that it follows. */
+  setFollowing(id: string, following: Following): void {
+    const record = this.#reconciler.records.get(id);
+    if (record) record.following = following;
   }
 
   /** The running instance, if any. */

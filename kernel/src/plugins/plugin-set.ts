@@ -129,6 +129,7 @@ export class PluginSet {
       crashes: new CrashPolicy(sandbox),
       logs: new LogRing(log.pluginLines),
       restarts: 0,
+      following: {},
       retiring: new Set(),
       solo: false,
     };

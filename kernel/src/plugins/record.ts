@@ -4,7 +4,7 @@ import type { CanaryView } from './canary/canary-view.js';
 import type { CrashPolicy } from './crash-policy.js';
 import type { PluginInstance } from './instance.js';
 import type { LogRing } from './log-ring.js';
-import type { PluginInfo, PluginState } from './types.js';
+import type { Following, PluginInfo, PluginState } from './types.js';
 
 /** What the manager knows of one installed plugin. */
 export interface PluginRecord {
@@ -28,6 +28,7 @@ export interface PluginRecord {
   canary?: Canary;
   /** How the latest one stands, or ended. */
   lastCanary?: CanaryView;
+  following: Following;
   /** A restart that waits out its delay. */
   restart?: NodeJS.Timeout;
 }
@@ -69,6 +70,7 @@ export function toInfo(record: PluginRecord): PluginInfo {
       })),
     }),
     ...((record.canary ?? record.lastCanary) && { canary: record.canary?.view() ?? record.lastCanary! }),
+    ...record.following,
     restarts: record.restarts,
     ...(instance && { startedAt: instance.startedAt.toISOString() }),
     ...(record.startMs !== undefined && { startMs: record.startMs }),

@@ -1,4 +1,5 @@
 import type { CancelSignal } from '../sandbox/host/guest-call.js';
+import type { Channel, Permission } from '@atoll/registry';
 import type { CanaryView } from './canary/canary-view.js';
 import type { CloudEvent, Principal, RouteRegistration, WireError } from '@atoll/plugin-sdk';
 
@@ -38,8 +39,24 @@ export interface PluginResources {
   cellPid?: number;
 }
 
+/** A version that would have been swapped in, but for the reason. */
+export interface PendingUpgrade {
+  version: string;
+  /** Error code, such as CONSENT_NEEDED. */
+  code: string;
+  reason: string;
+  /** Permissions beyond those that were agreed to. */
+  asks: Permission[];
+}
+
+/** What a plugin follows, and what has come of it. */
+export interface Following {
+  follows?: Channel;
+  pendingUpgrade?: PendingUpgrade;
+}
+
 /** A plugin as the API shows it. */
-export interface PluginInfo {
+export interface PluginInfo extends Following {
   id: string;
   version: string;
   title: string;
