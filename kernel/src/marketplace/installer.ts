@@ -151,12 +151,10 @@ export class Installer {
   /** Only a version that needs nothing else changed can be tried beside the running one. */
   async #try(steps: readonly PlanStep[], spec: CanarySpec, swap: SwapOptions): Promise<CanaryView> {
     const [step, ...others] = steps;
-    if (!step || step.to === undefined || step.from === undefined || others.length > 0) {
-      const names = others.map(({ id }) => id).join(', ');
-      throw new AtollError(
-        'CONFLICT',
-        step ? `${names} would have to change as well: do that first.` : 'There is no newer version.',
-      );
+    if (!step?.to) throw new AtollError('CONFLICT', 'There is no newer version.');
+    if (others.length > 0) {
+      const names = steps.map(({ id }) => id).join(', ');
+      throw new AtollError('CONFLICT', `A canary is of one plugin, and ${names} would have to change together.`);
     }
     const { id, to } = step;
     const folder = await this.deps.store.unpack(id, to);

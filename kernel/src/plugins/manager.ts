@@ -9,7 +9,15 @@ import { PluginPermissions } from './permissions/plugin-permissions.js';
 import { manifestOf, type PluginRecord, toInfo } from './record.js';
 import { Reconciler, type ReconcilerDeps } from './reconciler.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
-import type { ChannelCall, ErrorTemplate, Following, PluginHost, PluginInfo, PluginLogLine, SwapOptions } from './types.js';
+import type {
+  ChannelCall,
+  ErrorTemplate,
+  Following,
+  PluginHost,
+  PluginInfo,
+  PluginLogLine,
+  SwapOptions,
+} from './types.js';
 
 export type { PluginChange } from './plugin-set.js';
 export type { Fakes } from './reconciler.js';

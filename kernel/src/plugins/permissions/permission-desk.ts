@@ -55,6 +55,8 @@ interface Entry {
 }
 
 const SAVE_MS = 30_000;
+/** Different refusals told apart of one plugin: each may leave an entry in the audit trail every few seconds. */
+const MAX_REFUSED = 30;
 
 /** Who may what, of plugins: what operators have narrowed, what was used, and what was refused. A change holds at the next call. */
 export class PermissionDesk {
@@ -206,7 +208,12 @@ export class PermissionDesk {
   #entry(id: string): Entry {
     const known = this.#entries.get(id);
     if (known) return known;
-    const made: Entry = { used: new UseCounts(), unsaved: false, refused: new UseCounts(), permits: new Set() };
+    const made: Entry = {
+      used: new UseCounts(),
+      unsaved: false,
+      refused: new UseCounts([], MAX_REFUSED),
+      permits: new Set(),
+    };
     this.#entries.set(id, made);
     return made;
   }

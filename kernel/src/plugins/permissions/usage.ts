@@ -20,8 +20,11 @@ export class UseCounts {
   others = 0;
   total = 0;
 
-  constructor(counts: readonly UseCount[] = []) {
-    for (const one of counts.slice(0, MAX_ENTRIES)) {
+  constructor(
+    counts: readonly UseCount[] = [],
+    private readonly limit = MAX_ENTRIES,
+  ) {
+    for (const one of counts.slice(0, limit)) {
       this.#counts.set(keyOf(one.kind, one.value), { ...one });
       this.total += one.count;
     }
@@ -39,7 +42,7 @@ export class UseCounts {
       known.last = last;
       return true;
     }
-    if (this.#counts.size >= MAX_ENTRIES) {
+    if (this.#counts.size >= this.limit) {
       this.others++;
       return false;
     }
