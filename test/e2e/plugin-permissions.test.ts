@@ -31,6 +31,8 @@ const SOURCE = pluginSource(`
   const told = async (act) => {
     try { return { ok: true, value: await act() }; } catch (error) { return { code: error.code, detail: error.message }; }
   };
+  const gifts = services.use('gifts');
+  http.post('/gift', () => told(() => gifts.take()));
   http.get('/heard', () => ({ heard, runs }));
   http.post('/fetch', { body: Type.Object({ url: Type.String() }) }, ({ body }) =>
     told(async () => (await fetch(body.url, { headers: { 'x-key': '{{secret:PLAIN}}' } })).status));
@@ -50,12 +52,13 @@ const SOURCE = pluginSource(`
 let origin: string;
 let server: Server;
 let plugin: PluginOnDisk;
+let giver: PluginOnDisk;
 let kernel: TestKernel;
 const home = mkdtempSync(path.join(tmpdir(), 'atoll-permissions-'));
 
 const start = () =>
   startTestKernel({
-    pluginPath: [plugin.dir],
+    pluginPath: [plugin.dir, giver.dir],
     env: {
       ATOLL_DATA_DIR: path.join(home, 'server'),
       ATOLL_SECRETS__PLAIN__VALUE: 'very-secret',
@@ -68,7 +71,10 @@ beforeAll(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const give = `services.provide({ name: 'gifts', version: '1.0.0', methods: { take: {} } }, { take: () => 'a gift' });`;
+  giver = writePlugin('giver', pluginSource(give), { provides: { gifts: '1.0.0' } });
   plugin = writePlugin('asker', SOURCE, {
+    consumes: { gifts: '^1.0.0' },
     permissions: {
       net: [origin],
       storage: true,
@@ -85,6 +91,7 @@ afterAll(async () => {
   await kernel?.stop();
   server?.close();
   plugin?.remove();
+  giver?.remove();
   rmSync(home, { recursive: true, force: true });
 });
 
@@ -113,6 +120,7 @@ const everything = () => ({
   schedule: true,
   secrets: ['PLAIN'],
   events: { publish: ['news.*'], subscribe: ['news.*'] },
+  services: ['gifts'],
 });
 
 it('shows what is asked for and granted, and refuses to grant more', async () => {
@@ -152,7 +160,12 @@ it('observes what it really uses, without granting more', async () => {
     { kind: 'net', value: 'http://127.0.0.1:1', count: 1 },
   ]);
   // The job and the schedule have not run, but wait to; the secret was not asked for.
-  expect(body.proposal).toMatchObject({ ...everything(), secrets: [], events: { publish: ['news.one'] } });
+  expect(body.proposal).toMatchObject({
+    ...everything(),
+    secrets: [],
+    services: [],
+    events: { publish: ['news.one'] },
+  });
   expect(await send('PUT', '/permissions', body.proposal)).toMatchObject({ status: 200 });
   expect(await ask('emit', { topic: 'news.one' })).toMatchObject({ ok: true });
   expect(await ask('emit', { topic: 'news.two' })).toMatchObject({ code: 'PERMISSION_DENIED' });
@@ -174,6 +187,7 @@ it('takes each permission away at the next call, and gives it back', async () =>
     ['emit', { topic: 'news.one' }],
     ['send', {}],
     ['secret', {}],
+    ['gift', {}],
   ] as const)
     expect([what, await ask(what, body)]).toMatchObject([what, { code: 'PERMISSION_DENIED' }]);
   expect(
@@ -188,6 +202,7 @@ it('takes each permission away at the next call, and gives it back', async () =>
   expect((await effects()).some(({ suspended }) => suspended)).toBe(false);
   await send('DELETE', '/permissions');
   expect(await ask('fetch', { url: origin })).toMatchObject({ ok: true });
+  expect(await ask('gift')).toEqual({ ok: true, value: 'a gift' });
   // All of it went on in the same instance.
   expect((await send<{ startedAt: string }>('GET', '')).body.startedAt).toBe(startedAt);
 });
@@ -244,7 +259,6 @@ it('leaves changes, before and after, and refused calls in the audit trail', asy
 it('can be done from the command line', async () => {
   const run = (...args: string[]) =>
     atoll(home, ['plugins', 'permissions', ...args, '--server', kernel.url, '--key', kernel.key]);
-  expect((await run('asker')).stdout).toContain(`net ${origin}`);
   expect((await run('asker', '--revoke', `net=${origin}`, '--revoke', 'jobs')).stdout).toMatch(
     /taken away\n.*\n.*taken/,
   );
@@ -262,5 +276,4 @@ it('can be done from the command line', async () => {
   ]);
   expect(shown.granted).toMatchObject(everything());
   expect((await run('asker', '--usage')).stdout).toContain('events.publish');
-  expect((await run('asker', '--observe', 'off')).code).toBe(0);
 }, 60_000);

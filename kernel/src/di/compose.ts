@@ -1,6 +1,5 @@
 import path from 'node:path';
 import type { PluginManifest } from '@atoll/registry';
-import { Type } from 'typebox';
 import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
 import { Audit, type Deed } from '../audit/index.js';
@@ -22,6 +21,7 @@ import { type Fakes, PluginManager } from '../plugins/manager.js';
 import { PermissionDesk } from '../plugins/permissions/permission-desk.js';
 import { PermissionStore } from '../plugins/permissions/permission-store.js';
 import type { Permits } from '../plugins/permissions/permits.js';
+import { definePluginTopics } from '../plugins/topics.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
@@ -162,33 +162,7 @@ function createEventBus(c: DependencyContainer): EventBus {
     ...resolve(c, T.CONFIG).events,
     onProblem: (problem, subject, error) => log.warn({ subject, err: error }, problem),
   });
-  bus.defineTopic(
-    'plugin.state.changed',
-    Type.Object({ id: Type.String(), from: Type.String(), to: Type.String(), reason: Type.Optional(Type.String()) }),
-  );
-  bus.defineTopic(
-    'plugin.swapped',
-    Type.Object({
-      id: Type.String(),
-      from: Type.Union([Type.String(), Type.Null()]),
-      to: Type.String(),
-      ms: Type.Integer({ description: 'From the decision to serving.' }),
-    }),
-  );
-  bus.defineTopic('plugin.permissions.changed', Type.Object({ id: Type.String(), granted: Type.Array(Type.String()) }));
-  const Canary = Type.Object({
-    id: Type.String(),
-    from: Type.String(),
-    to: Type.String(),
-    reason: Type.Optional(Type.String()),
-  });
-  for (const state of ['started', 'promoted', 'rolled-back', 'aborted'])
-    bus.defineTopic(`plugin.canary.${state}`, Canary);
-  bus.defineTopic(
-    'plugin.upgrade.pending',
-    Type.Object({ id: Type.String(), version: Type.String(), code: Type.String(), reason: Type.String() }),
-  );
-  bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
+  definePluginTopics(bus);
   return bus;
 }
 

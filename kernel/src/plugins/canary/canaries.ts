@@ -39,8 +39,7 @@ export class Canaries {
         if (record) record.lastCanary = kept;
         continue;
       }
-      const reason = 'The kernel was restarted; the running version goes on.';
-      const over: CanaryView = { ...kept, state: 'rolled-back', reason, endedAt: new Date().toISOString() };
+      const over: CanaryView = { ...kept, ...endOf(kept, record), endedAt: new Date().toISOString() };
       if (record) record.lastCanary = over;
       await this.deps.store.save(over);
       this.#tell(over, true);
@@ -187,6 +186,13 @@ export class Canaries {
     if (!record) throw new AtollError('PLUGIN_NOT_FOUND', `There is no plugin "${id}".`);
     return record;
   }
+}
+
+/** The kernel may have ended between the promotion and its being told. */
+function endOf({ to }: CanaryView, record: PluginRecord | undefined): { state: End; reason: string } {
+  return record?.folder.manifest.version === to
+    ? { state: 'promoted', reason: 'It had been promoted when the kernel was restarted.' }
+    : { state: 'rolled-back', reason: 'The kernel was restarted; the running version goes on.' };
 }
 
 /** While a canary runs, nothing else changes its plugin. Throws CONFLICT. */

@@ -1,5 +1,7 @@
 import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
 import { describe, expect, it } from 'vitest';
+import type { PluginInstance } from '../instance.js';
+import { Canary, type CanaryPlan } from './canary.js';
 import { type CallFigures, CallMeter } from './meter.js';
 import { judge } from './rule.js';
 import { toSpec } from './spec.js';
@@ -95,6 +97,58 @@ describe('the split', () => {
   it('needs to know for whom', () => {
     expect(() => toSpec({})).toThrow('needs a share');
     expect(() => toSpec({ rule: { minCalls: 1 } })).toThrow('needs a share');
+  });
+});
+
+describe('a canary', () => {
+  const version = (number: string) => {
+    const instance = { id: 'p', live: true, manifest: { version: number }, meter: undefined, split: undefined };
+    return instance as unknown as PluginInstance;
+  };
+  const begin = (running: PluginInstance, candidate: PluginInstance) => {
+    const told: string[] = [];
+    const plan = { spec: toSpec({ header: { name: 'x' } }) } as unknown as CanaryPlan;
+    const canary: Canary = new Canary(running, candidate, plan, {
+      promote: () => told.push('promote'),
+      rollBack: (one, reason) => {
+        told.push(reason);
+        one.end('rolled-back', reason);
+      },
+    });
+    return { canary, told };
+  };
+  const caller = { principal: { kind: 'root', id: 'root', roles: [] } as Principal, headers: { x: '1' } };
+
+  it('goes on beside another instance of the running version, with the figures of both', async () => {
+    const [old, moved, candidate] = [version('1.0.0'), version('1.0.0'), version('2.0.0')];
+    const { canary } = begin(old, candidate);
+    await old.meter!.measure(async () => ({}));
+    canary.rebind(moved);
+    expect([old.split, moved.split]).toEqual([undefined, canary]);
+    await moved.meter!.measure(async () => ({}));
+    expect(canary.view()).toMatchObject({ state: 'running', running: { calls: 2 }, candidate: { version: '2.0.0' } });
+    expect([canary.pick(caller), canary.pick({ ...caller, headers: {} })]).toEqual([candidate, moved]);
+    canary.end('aborted', 'enough');
+    expect([moved.split, moved.meter, candidate.meter]).toEqual([undefined, undefined, undefined]);
+  });
+
+  it('ends once, and takes no calls from then on', () => {
+    const [running, candidate] = [version('1.0.0'), version('2.0.0')];
+    const { canary, told } = begin(running, candidate);
+    expect(canary.takes(caller)).toBe(true);
+    canary.rollBack('It crashed.');
+    canary.rollBack('It is disabled.');
+    expect(told).toEqual(['It crashed.']);
+    expect(canary.takes(caller)).toBe(false);
+    expect(canary.view()).toMatchObject({ state: 'rolled-back', reason: 'It crashed.', from: '1.0.0', to: '2.0.0' });
+  });
+
+  it('takes none either when the candidate has ended by itself', () => {
+    const candidate = version('2.0.0');
+    const { canary } = begin(version('1.0.0'), candidate);
+    Object.assign(candidate, { live: false });
+    expect(canary.takes(caller)).toBe(false);
+    canary.end('rolled-back', 'It ended.');
   });
 });
 
