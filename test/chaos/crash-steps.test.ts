@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -6,7 +7,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestKernel, type TestKernel } from '../support/kernel.js';
 import { newKey, packSample } from '../support/packages.js';
-import { isAlive } from '../support/processes.js';
 
 /** Moments per operation at which the kernel dies; `all` for each there is. */
 const MOMENTS = process.env.CHAOS_STEPS ?? '2';
@@ -192,7 +192,8 @@ async function crash(operation: Operation): Promise<boolean> {
     );
   // It may take fewer steps than the one that was counted.
   kernel.process.kill('SIGKILL');
-  await expect.poll(() => isAlive(kernel.process.pid!)).toBe(false);
+  const { process: child } = kernel;
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   return acknowledged;
 }
 
