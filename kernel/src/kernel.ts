@@ -13,6 +13,7 @@ import { resolve, register } from './di/container.js';
 import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
 import { auditApi } from './api/audit.js';
+import { canaryApi } from './api/canaries.js';
 import { databaseApi } from './api/database.js';
 import { jobApi } from './api/jobs.js';
 import { pluginDataApi } from './api/plugin-data.js';
@@ -20,6 +21,7 @@ import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
 import { limitApi } from './api/limits.js';
 import { secretApi } from './api/secrets.js';
+import { pluginPermissionApi } from './api/plugin-permissions.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -80,6 +82,7 @@ export class Kernel {
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
     await step('plugins', () => manager.start());
+    await resolve(this.container, T.FOLLOWER).start();
     this.#ready = true;
     return { url, rootKey, plugins: manager.list(), problems, steps };
   }
@@ -89,6 +92,7 @@ export class Kernel {
     this.#ready = false;
     await this.#gateway?.close();
     await this.#guard?.close();
+    if (this.container.isRegistered(T.PACKAGE_STORE)) await resolve(this.container, T.FOLLOWER).close();
     await resolve(this.container, T.PLUGIN_MANAGER).close();
     await resolve(this.container, T.JOBS).close();
     await resolve(this.container, T.SUPERVISOR).close();
@@ -159,10 +163,13 @@ export class Kernel {
       limits: resolve(this.container, T.RATE_LIMITS),
       kernelRoutes: [
         ...pluginApi(host),
+        ...pluginPermissionApi(host.permissions),
+        ...canaryApi(host.canaries),
         ...marketplaceApi({
           host,
           store: resolve(this.container, T.PACKAGE_STORE),
           installer: () => resolve(this.container, T.INSTALLER),
+          follower: () => resolve(this.container, T.FOLLOWER),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...limitApi(resolve(this.container, T.RATE_LIMITS)),

@@ -173,6 +173,7 @@ class FakedFetch extends PluginFetch {
   override async fetch(request: PluginFetchRequest): Promise<PluginFetchReply> {
     this.assertGranted(request);
     const { url, method, headers } = request.head;
+    request.onUse?.(new URL(url));
     const chunks: Buffer[] = [];
     if (Buffer.isBuffer(request.body)) chunks.push(request.body);
     else if (request.body) for await (const chunk of request.body) chunks.push(chunk);

@@ -1,10 +1,9 @@
 import path from 'node:path';
 import type { PluginManifest } from '@atoll/registry';
-import { Type } from 'typebox';
 import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
-import { Audit } from '../audit/index.js';
 import { CacheService, MemoryCacheStore, RedisCacheStore } from '../cache/index.js';
+import { Audit, type Deed } from '../audit/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
@@ -12,12 +11,18 @@ import { declaredPermissions, Identity } from '../identity/index.js';
 import { RateLimits } from '../limits/index.js';
 import { connectRedis } from '../redis/connect.js';
 import { RouteTable } from '../http/route-table.js';
+import { Follower } from '../marketplace/follower.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
 import { JobService } from '../jobs/index.js';
-import { type Grant, PluginFetch } from '../net/index.js';
+import { PluginFetch } from '../net/index.js';
+import { CanaryStore } from '../plugins/canary/canary-store.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Fakes, PluginManager } from '../plugins/manager.js';
+import { PermissionDesk } from '../plugins/permissions/permission-desk.js';
+import { PermissionStore } from '../plugins/permissions/permission-store.js';
+import type { Permits } from '../plugins/permissions/permits.js';
+import { definePluginTopics } from '../plugins/topics.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
@@ -73,6 +78,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.SERVICE_REGISTRY,
     (c) => new ServiceRegistry((service) => void resolve(c, T.EVENT_BUS).emit('service.changed', { service })),
   );
+  registerLazy(container, T.PERMISSION_DESK, createPermissionDesk);
   registerLazy(container, T.SYSCALLS, createSyscalls);
   registerLazy(container, T.SUPERVISOR, createSupervisor);
   registerLazy(container, T.PLUGIN_MANAGER, (c) => createManager(c, path.join(dataDir, 'cache/bundles'), fakes));
@@ -86,7 +92,21 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
         manager: resolve(c, T.PLUGIN_MANAGER),
       }),
   );
+  registerLazy(container, T.FOLLOWER, createFollower);
   return container;
+}
+
+function createFollower(c: DependencyContainer): Follower {
+  const log = resolve(c, T.LOGGER);
+  return new Follower({
+    store: resolve(c, T.PACKAGE_STORE),
+    installations: new InstallationStore(resolve(c, T.DATABASE)),
+    installer: resolve(c, T.INSTALLER),
+    manager: resolve(c, T.PLUGIN_MANAGER),
+    events: resolve(c, T.EVENT_BUS),
+    onDeed: (action, plugin, after) => recordDeed(c, { action, target: `plugin:${plugin}`, after }),
+    onProblem: (plugin, error) => log.warn({ plugin, err: error }, 'a followed channel could not be looked at'),
+  });
 }
 
 function createDatabase(c: DependencyContainer, dataDir: string): Database {
@@ -173,21 +193,24 @@ function createEventBus(c: DependencyContainer): EventBus {
     ...resolve(c, T.CONFIG).events,
     onProblem: (problem, subject, error) => log.warn({ subject, err: error }, problem),
   });
-  bus.defineTopic(
-    'plugin.state.changed',
-    Type.Object({ id: Type.String(), from: Type.String(), to: Type.String(), reason: Type.Optional(Type.String()) }),
-  );
-  bus.defineTopic(
-    'plugin.swapped',
-    Type.Object({
-      id: Type.String(),
-      from: Type.Union([Type.String(), Type.Null()]),
-      to: Type.String(),
-      ms: Type.Integer({ description: 'From the decision to serving.' }),
-    }),
-  );
-  bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
+  definePluginTopics(bus);
   return bus;
+}
+
+function createPermissionDesk(c: DependencyContainer): PermissionDesk {
+  const log = resolve(c, T.LOGGER);
+  return new PermissionDesk({
+    store: new PermissionStore(resolve(c, T.DATABASE)),
+    events: resolve(c, T.EVENT_BUS),
+    changes: () => resolve(c, T.IDENTITY).changes,
+    onRefused: (plugin, { kind, value }, code) =>
+      resolve(c, T.AUDIT).denied(
+        { principal: { kind: 'plugin', id: plugin, roles: [] }, address: 'sandbox' },
+        { action: 'plugins.syscall', target: `plugin:${plugin} ${kind}${value === undefined ? '' : ` ${value}`}` },
+        code,
+      ),
+    onProblem: (error) => log.warn({ err: error }, 'permissions of plugins could not be read or kept'),
+  });
 }
 
 function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
@@ -214,10 +237,19 @@ function createSupervisor(c: DependencyContainer): Supervisor {
 }
 
 /** One instance of a plugin, out of a child container: the kernel's parts, where it matters under the plugin's name. */
-function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, grants: Grant[]): PluginInstance {
+function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, permits: Permits): PluginInstance {
   const scope = createPluginScope(kernel, manifest.id);
   registerLazy(scope.container, T.LOGGER, () => resolve(kernel, T.LOGGER).child({ plugin: manifest.id }));
-  return new PluginInstance(manifest, grants, scope, resolve(scope.container, T.LOGGER));
+  return new PluginInstance(manifest, permits, scope, resolve(scope.container, T.LOGGER));
+}
+
+/** What the kernel does by itself, where nobody waits for the entry. */
+function recordDeed(c: DependencyContainer, deed: Deed): void {
+  const origin = { principal: { kind: 'system' as const, id: 'kernel', roles: [] }, address: 'kernel' };
+  const log = resolve(c, T.LOGGER);
+  resolve(c, T.AUDIT)
+    .trail.write(origin, deed, 'done')
+    .catch((error) => log.error({ err: error, action: deed.action }, 'not in the audit trail'));
 }
 
 function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | undefined): PluginManager {
@@ -230,7 +262,13 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
     supervisor: resolve(c, T.SUPERVISOR),
     syscalls: resolve(c, T.SYSCALLS),
     store: resolve(c, T.STATE_STORE),
-    newInstance: (manifest, grants) => composePlugin(c, manifest, grants),
+    newInstance: (manifest, permits) => composePlugin(c, manifest, permits),
+    permissions: resolve(c, T.PERMISSION_DESK),
+    canaries: {
+      store: new CanaryStore(resolve(c, T.DATABASE)),
+      onDeed: (action, plugin, after) => recordDeed(c, { action, target: `plugin:${plugin}`, after }),
+      onProblem: (plugin, message, error) => log.warn({ plugin, err: error }, message),
+    },
     cacheDir,
     ...(fakes && { fakes }),
     onLog: (plugin, { level, message, fields }) => log[level]({ plugin, ...fields }, message),

@@ -10,6 +10,7 @@ export type Subject =
   | `session:${string}`
   | `key:${string}`
   | `organisation:${string}`
+  | `permissions:${string}`
   | 'limits'
   | 'secrets'
   | 'master-key'

@@ -1,3 +1,4 @@
+import type { Channel } from '@atoll/registry';
 import { defineEntity, p } from '@mikro-orm/core';
 
 /** A version that ran before, newest first: what a rollback goes back to. */
@@ -15,6 +16,8 @@ export const InstallationEntity = defineEntity({
     id: p.text().primary(),
     version: p.text(),
     former: p.json<FormerVersion[]>(),
+    /** The channel whose new versions are swapped in by themselves. */
+    follows: p.text().$type<Channel>().nullable(),
     installedAt: p.datetime().onCreate(() => new Date()),
     updatedAt: p
       .datetime()

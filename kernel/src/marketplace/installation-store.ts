@@ -1,3 +1,4 @@
+import type { Channel } from '@atoll/registry';
 import type { Database } from '../database/index.js';
 import { type FormerVersion, InstallationEntity } from './installation-entity.js';
 
@@ -5,6 +6,7 @@ export interface Installation {
   id: string;
   version: string;
   former: FormerVersion[];
+  follows?: Channel;
 }
 
 /** Versions kept for a rollback, per plugin. */
@@ -17,12 +19,20 @@ export class InstallationStore {
   list(): Promise<Installation[]> {
     return this.database.read(async (em) => {
       const rows = await em.findAll(InstallationEntity, { orderBy: { id: 'asc' } });
-      return rows.map(({ id, version, former }) => ({ id, version, former }));
+      return rows.map(({ id, version, former, follows }) => ({ id, version, former, ...(follows && { follows }) }));
     });
   }
 
   async get(id: string): Promise<Installation | undefined> {
     return (await this.list()).find((one) => one.id === id);
+  }
+
+  /** Without a channel, it follows none any more. */
+  follow(id: string, channel: Channel | undefined): Promise<void> {
+    return this.database.transaction(async (em) => {
+      const row = await em.findOne(InstallationEntity, { id });
+      if (row) em.assign(row, { follows: channel ?? null });
+    });
   }
 
   /** All of it or nothing. `undefined` removes a plugin's row. */
