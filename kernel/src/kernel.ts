@@ -179,7 +179,7 @@ export class Kernel {
           (id) => resolve(this.container, T.SECRET_VAULT).revokeAll(id),
         ]),
         ...secretApi(resolve(this.container, T.SECRET_VAULT)),
-        ...jobApi(resolve(this.container, T.JOBS)),
+        ...jobApi(resolve(this.container, T.JOBS), resolve(this.container, T.IDENTITY)),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],
       version: KERNEL_VERSION,

@@ -1,7 +1,7 @@
-import type { Principal } from '@atoll/plugin-sdk/contract';
+import { allows } from '@atoll/plugin-sdk/contract';
 import { Type } from 'typebox';
-import type { HttpContext } from '../http/context.js';
-import type { KernelRoute } from '../http/kernel-route.js';
+import { actorOf, type KernelRequest, type KernelRoute } from '../http/kernel-route.js';
+import type { Identity } from '../identity/index.js';
 import { type JobQuery, type JobService, STATES } from '../jobs/index.js';
 
 const Time = Type.String({ format: 'date-time' });
@@ -34,11 +34,16 @@ const Query = Type.Object({
   organisation: Type.Optional(Type.String({ maxLength: 100 })),
 });
 
-/** Who belongs to an organisation sees its jobs only. */
-const orgOf = (ctx: HttpContext): string | undefined => (ctx.state.principal as Principal | undefined)?.organisation;
+/** Those who manage all organisations see the jobs of all of them; the others those of their own. */
+async function orgOf({ organisations }: Identity, request: KernelRequest): Promise<string | undefined> {
+  const actor = actorOf(request);
+  const { organisation } = request.query;
+  if (organisation === undefined && allows(actor, 'organisations.manage')) return undefined;
+  return organisations.chosen(actor, organisation);
+}
 
 /** `/api/v1/jobs`: what plugins do in the background. Jobs that failed stay there until they are replayed or their time is over. */
-export function jobApi(jobs: JobService): KernelRoute[] {
+export function jobApi(jobs: JobService, identity: Identity): KernelRoute[] {
   const base = '/api/v1/jobs';
   const read = { tag: 'jobs', permission: 'jobs.read' as const };
   const manage = { tag: 'jobs', permission: 'jobs.manage' as const, method: 'POST' as const, response: Job };
@@ -50,9 +55,10 @@ export function jobApi(jobs: JobService): KernelRoute[] {
       summary: 'Jobs, the latest first, without their data and results',
       query: Query,
       response: Type.Object({ items: Type.Array(Job), nextCursor: Type.Optional(Type.String()) }),
-      handle: ({ query }, ctx) => {
-        const organisation = orgOf(ctx);
-        return jobs.list({ ...(query as unknown as JobQuery), ...(organisation !== undefined && { organisation }) });
+      handle: async (request) => {
+        const organisation = await orgOf(identity, request);
+        const query = request.query as unknown as JobQuery;
+        return jobs.list({ ...query, ...(organisation !== undefined && { organisation }) });
       },
     },
     {
@@ -61,19 +67,19 @@ export function jobApi(jobs: JobService): KernelRoute[] {
       path: `${base}/:id`,
       summary: 'One job, with its data and result',
       response: Job,
-      handle: ({ params }, ctx) => jobs.get(params.id!, orgOf(ctx)),
+      handle: async (request) => jobs.get(request.params.id!, await orgOf(identity, request)),
     },
     {
       ...manage,
       path: `${base}/:id/cancel`,
       summary: 'Cancel a job; the handler of one that runs is told',
-      handle: ({ params }, ctx) => jobs.cancel(params.id!, orgOf(ctx)),
+      handle: async (request) => jobs.cancel(request.params.id!, await orgOf(identity, request)),
     },
     {
       ...manage,
       path: `${base}/:id/replay`,
       summary: 'Do a job again that has failed or was cancelled',
-      handle: ({ params }, ctx) => jobs.replay(params.id!, orgOf(ctx)),
+      handle: async (request) => jobs.replay(request.params.id!, await orgOf(identity, request)),
     },
   ];
 }

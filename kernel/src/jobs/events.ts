@@ -20,10 +20,13 @@ const TOPICS = {
   'job.cancelled': Type.Object(Of),
 };
 
-export type Announce = (topic: keyof typeof TOPICS, data: Record<string, unknown>) => void;
+export type Announce = (
+  topic: keyof typeof TOPICS,
+  data: Record<string, unknown> & { organisation: string },
+) => void;
 
-/** Declares what happens to jobs as events, and publishes it. */
+/** Declares what happens to jobs as events, and publishes it: to the organisation that the job is of. */
 export function announcer(events: EventBus): Announce {
   for (const [topic, schema] of Object.entries(TOPICS)) events.defineTopic(topic, schema);
-  return (topic, data) => void events.emit(topic, data);
+  return (topic, data) => void events.emit(topic, data, { organisation: data.organisation });
 }

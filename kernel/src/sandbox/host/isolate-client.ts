@@ -36,6 +36,8 @@ export class IsolateClient {
   readonly #calls = new ChurnMap<number, GuestCall>();
   readonly #syscalls = new ChurnMap<number, Syscall>();
   readonly #waiting: GuestCall[] = [];
+  /** Organisations that have called, with who the plugin is when it goes on in their name. */
+  readonly #organisations = new Map<string, Principal>();
   #nextId = 2;
   #running = 0;
   #closed: AtollError | undefined;
@@ -137,10 +139,16 @@ export class IsolateClient {
     this.#running++;
     const { meta, body, kind, traceparent, principal } = call.request;
     const members = typeof meta === 'string' ? meta : JSON.stringify(meta).slice(0, -1);
+    this.#remember(principal?.organisation);
     const who = principal ? `,"p":${principalJson(principal)}` : '';
     const head = `${members},"d":${Math.max(0, call.expires - Date.now())},"t":${JSON.stringify(traceparent)}${who}}`;
     const bodyKind = body === undefined ? BodyKind.NONE : (kind ?? BodyKind.TEXT);
     this.#send(FrameType.CALL, call.id, head, bodyKind, body);
+  }
+
+  #remember(organisation: string | undefined): void {
+    if (organisation === undefined || this.#organisations.has(organisation)) return;
+    this.#organisations.set(organisation, Object.freeze({ ...this.options.principal, organisation }));
   }
 
   #send(type: number, id: number, meta = '', kind: Frame['kind'] = BodyKind.NONE, body?: Buffer | string): void {
@@ -223,8 +231,10 @@ export class IsolateClient {
     const meta = parseSyscallMeta(frame.meta);
     if (!meta || frame.id % 2 === 0 || this.#syscalls.has(frame.id)) return;
     const parent = typeof meta.c === 'number' ? this.#calls.get(meta.c) : undefined;
-    const { timeoutMs, principal } = this.options;
-    const defaults = { timeoutMs, principal, traceparent: parent?.request.traceparent ?? this.options.traceparent() };
+    const principal = this.#ownPrincipal(meta.o);
+    const { timeoutMs } = this.options;
+    const traceparent = parent?.request.traceparent ?? this.options.traceparent();
+    const defaults = { timeoutMs, principal: principal ?? this.options.principal, traceparent };
     const body = frame.kind === BodyKind.NONE ? undefined : (frame.body as Buffer);
     const syscall = new Syscall(frame.id, meta, body, parent, defaults, {
       send: (answer) => this.options.send({ ...answer, isolate: this.options.isolate }),
@@ -233,7 +243,15 @@ export class IsolateClient {
     this.#syscalls.set(syscall.id, syscall);
     if (this.#syscalls.size > MAX_SYSCALLS)
       return syscall.refuse(new AtollError('OVERLOADED', `More than ${MAX_SYSCALLS} host calls at once.`));
+    // Without its call nobody knows in whose name it is made: it must not be made in another one's.
+    if (principal === undefined || (meta.c !== undefined && parent === undefined))
+      return syscall.refuse(new AtollError('CANCELLED', 'The call that this was made for has ended.'));
     this.options.onSyscall(syscall);
+  }
+
+  /** For what is done after a call has ended, in the name of one of the organisations that have called; undefined for any other. */
+  #ownPrincipal(organisation: unknown): Principal | undefined {
+    return organisation === undefined ? this.options.principal : this.#organisations.get(organisation as string);
   }
 
   #onRequestChunk(frame: Frame): void {

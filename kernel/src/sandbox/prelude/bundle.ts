@@ -17,6 +17,8 @@ export async function bundlePrelude(): Promise<{ code: string; inputs: string[] 
     format: 'iife',
     platform: 'neutral',
     target: 'es2022',
+    // As in plugins' bundles: what the runtime does after an `await` still belongs to the call that it was made for.
+    supported: { 'async-await': false, 'async-generator': false, 'for-await': false },
     minify: true,
     keepNames: false,
     // One character beyond Latin-1 would double what the source takes in every isolate.

@@ -78,6 +78,8 @@ export interface SyscallMeta {
   m: string;
   /** Id of the call into the guest that this one is made for: it inherits its deadline, trace and principal. */
   c?: number;
+  /** Instead of `c` when that call has ended: the organisation in whose name it was made. */
+  o?: string;
   /** Wanted time in ms; never more than what is left. */
   d?: number;
   /** A request stream follows. */

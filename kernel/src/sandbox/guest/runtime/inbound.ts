@@ -10,6 +10,8 @@ import { type Chunk, IncomingStream, OutgoingStream } from './streams.js';
 export class InboundCall {
   #controller: AbortController | undefined;
   #cancelled = false;
+  /** The host no longer knows it. What goes on in the background is on its own then, in the name of the same organisation. */
+  ended = false;
   request: IncomingStream | undefined;
   response: OutgoingStream | undefined;
 
@@ -80,24 +82,29 @@ export function onCall(id: number, metaText: string, body: Chunk | undefined): v
 function answer(call: InboundCall, outcome: Outcome): void {
   const meta = outcome.meta === undefined ? '' : JSON.stringify(outcome.meta);
   if (!('stream' in outcome)) {
-    active.delete(call.id);
+    end(call);
     outbox.push(FrameType.RESULT, call.id, meta, outcome.body);
     return;
   }
   call.response = new OutgoingStream(call.id);
   outbox.push(FrameType.OPEN, call.id, meta);
-  void runInCall(call, () => call.response?.pump(outcome.stream, outcome.encode))?.then(() => active.delete(call.id));
+  void runInCall(call, () => call.response?.pump(outcome.stream, outcome.encode))?.then(() => end(call));
+}
+
+function end(call: InboundCall): void {
+  active.delete(call.id);
+  call.ended = true;
 }
 
 function refuse(call: InboundCall, error: unknown): void {
-  active.delete(call.id);
+  end(call);
   outbox.push(FrameType.ERROR, call.id, JSON.stringify(describeError(error)));
 }
 
 export function onCancel(id: number): void {
   const call = active.get(id);
   if (!call) return;
-  active.delete(id);
+  end(call);
   runInCall(call, () => call.cancel());
 }
 

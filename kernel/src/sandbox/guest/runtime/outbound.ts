@@ -2,6 +2,7 @@ import { FrameType } from '../../protocol/frame-type.js';
 import type { SyscallMeta } from '../../protocol/messages.js';
 import { currentCall } from './async-context.js';
 import { reviveError } from './errors.js';
+import type { InboundCall } from './inbound.js';
 import { outbox } from './post.js';
 import { bodyChunk, type Chunk, IncomingStream, OutgoingStream, iterateStream } from './streams.js';
 
@@ -41,7 +42,7 @@ export function syscall(method: string, options: SyscallOptions = {}): Promise<A
   const streamed = typeof body === 'object' && !(body instanceof Uint8Array);
   const meta: SyscallMeta = { m: method };
   const parent = currentCall();
-  if (parent) meta.c = parent.id;
+  if (parent) Object.assign(meta, belongingTo(parent));
   if (timeoutMs !== undefined) meta.d = timeoutMs;
   if (streamed) meta.s = 1;
   if (head !== undefined) meta.a = head;
@@ -61,6 +62,13 @@ export function syscall(method: string, options: SyscallOptions = {}): Promise<A
       void entry.request.pump(iterateStream(body as ReadableStream<Uint8Array>), bodyChunk);
     }
   });
+}
+
+/** To a call that the host knows, or to the organisation of one that has ended. */
+function belongingTo({ id, ended, meta }: InboundCall): Pick<SyscallMeta, 'c' | 'o'> {
+  if (!ended) return { c: id };
+  const organisation = meta.p?.organisation;
+  return organisation === undefined ? {} : { o: organisation };
 }
 
 function cancel(id: number, reason: unknown): void {
