@@ -68,6 +68,14 @@ const IN_QUERIES: Record<string, Meaning | 'left out'> = {
   level: 'left out',
   category: 'left out',
   version: 'left out',
+  verified: 'left out',
+  permissions: 'left out',
+  withoutPermissions: 'left out',
+  compatibleWith: 'left out',
+  cascade: 'left out',
+  dryRun: 'left out',
+  channel: 'left out',
+  backport: 'left out',
 };
 
 /** Something there is of each that all organisations share. */
@@ -150,7 +158,7 @@ export function* requestsFor(operation: Operation, owner: Owner, password: strin
   };
   for (const { name } of operation.parameters.filter((one) => one.in === 'query')) {
     const what = IN_QUERIES[name]!;
-    if (what === 'left out') continue;
+    if (what === undefined || what === 'left out') continue;
     const value = meaning(what, owner);
     const more = new URLSearchParams(query);
     more.set(name, value);

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { build, type Plugin, transform } from 'esbuild';
 import { KERNEL_ROOT } from './paths.js';
 
 const SANDBOX = path.join(KERNEL_ROOT, 'src/sandbox');
@@ -17,8 +17,6 @@ export async function bundlePrelude(): Promise<{ code: string; inputs: string[] 
     format: 'iife',
     platform: 'neutral',
     target: 'es2022',
-    // As in plugins' bundles: what the runtime does after an `await` still belongs to the call that it was made for.
-    supported: { 'async-await': false, 'async-generator': false, 'for-await': false },
     minify: true,
     keepNames: false,
     // One character beyond Latin-1 would double what the source takes in every isolate.
@@ -30,7 +28,7 @@ export async function bundlePrelude(): Promise<{ code: string; inputs: string[] 
     inject: [path.join(SHIMS, 'globals.ts')],
     // Strict code hides its functions and `this` from a guest's Error.prepareStackTrace.
     banner: { js: '"use strict";' },
-    plugins: [shims],
+    plugins: [shims, loweredAsync],
     logLevel: 'silent',
   });
   const inputs = Object.keys(result.metafile.inputs).map((file) => path.resolve(KERNEL_ROOT, file));
@@ -68,5 +66,26 @@ const shims: Plugin = {
       loader: 'js',
     }));
     builder.onLoad({ filter: /fetch-blob[\\/]from\.js$/ }, () => ({ contents: 'export {}', loader: 'js' }));
+  },
+};
+
+/**
+ * As in plugins' bundles: what the runtime does after an `await` still belongs to the call that it was made for. The rest stays as
+ * it is: some of it looks at what a native async generator is.
+ */
+const loweredAsync: Plugin = {
+  name: 'lowered-async',
+  setup(builder) {
+    builder.onLoad({ filter: /[\\/]guest[\\/](runtime[\\/].*|web[\\/](fetch|crypto|compression|integrity))\.ts$/ }, async ({ path: file }) => {
+      const { code } = await transform(await readFile(file, 'utf8'), {
+        loader: 'ts',
+        format: 'esm',
+        target: 'es2022',
+        sourcefile: file,
+        tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+        supported: { 'async-await': false, 'async-generator': false, 'for-await': false },
+      });
+      return { contents: code, loader: 'js' };
+    });
   },
 };
