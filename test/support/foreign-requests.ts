@@ -89,14 +89,14 @@ const SHARED: Record<string, string> = {
 };
 
 let fresh = 0;
-/** What is sent in bodies, by the name of the member; undefined leaves one out. `password` is everybody's. */
-const bodies = (owner: Owner, password: string): Record<string, unknown> => ({
+/** What is sent in bodies, by the name of the member; undefined leaves one out. */
+const bodies = (owner: Owner, { password, refreshToken }: Sender): Record<string, unknown> => ({
   username: `made-${++fresh}`,
   password,
   currentPassword: password,
   newPassword: password,
   organisation: owner.id,
-  refreshToken: undefined,
+  refreshToken,
   code: fresh.toString().padStart(6, '0'),
   recoveryCode: undefined,
   name: `made ${fresh}`,
@@ -107,8 +107,15 @@ const bodies = (owner: Owner, password: string): Record<string, unknown> => ({
   expiresAt: undefined,
   graceSeconds: 0,
   permissions: ['plugins.read'],
-  text: `written ${fresh}`,
+  text: `swept ${fresh}`,
 });
+
+/** Who sends the requests. */
+export interface Sender {
+  username: string;
+  password: string;
+  refreshToken: string;
+}
 
 export interface Owner {
   id: string;
@@ -133,7 +140,7 @@ const schemaOf = (body: unknown): Schema | undefined =>
 
 /** What this file does not know of an operation; new routes have to be entered above. */
 export function unknownTo({ method, path, parameters, body }: Operation, callable: boolean): string[] {
-  const known = bodies({ id: '', has: {} as Belongings }, '');
+  const known = bodies({ id: '', has: {} as Belongings }, { username: '', password: '', refreshToken: '' });
   const inBody = callable ? Object.keys(body?.properties ?? {}).filter((name) => !Object.hasOwn(known, name)) : [];
   const inQuery = parameters.filter((one) => one.in === 'query' && !Object.hasOwn(IN_QUERIES, one.name));
   const inPath = prefixesOf(path).filter((prefix) => !Object.hasOwn(IN_PATHS, prefix));
@@ -144,11 +151,14 @@ export function unknownTo({ method, path, parameters, body }: Operation, callabl
 const prefixesOf = (path: string): string[] => [...path.matchAll(/\}/g)].map(({ index }) => path.slice(0, index + 1));
 
 /** An operation once as it is, and once for everything that its query can name. */
-export function* requestsFor(operation: Operation, owner: Owner, password: string): Generator<ForeignRequest> {
-  const body = bodyOf(operation, owner, password);
+export function* requestsFor(operation: Operation, owner: Owner, sender: Sender): Generator<ForeignRequest> {
+  const body = bodyOf(operation, owner, sender);
   const { target, named } = fillPath(operation.path, owner);
-  const required = operation.parameters.filter((one) => one.in === 'query' && one.required);
-  const query = new URLSearchParams(required.map(({ name }) => [name, meaning(IN_QUERIES[name]!, owner)]));
+  // Those with a default are listed as required, too.
+  const required = operation.parameters.filter(
+    ({ name, ...one }) => one.required && meaningIn(one, name) !== undefined,
+  );
+  const query = new URLSearchParams(Object.fromEntries(required.map(({ name }) => [name, meaning(IN_QUERIES[name]!, owner)])));
   const whole = (path: string, search: URLSearchParams) => (search.size > 0 ? `${path}?${search}` : path);
   yield {
     operation,
@@ -156,9 +166,9 @@ export function* requestsFor(operation: Operation, owner: Owner, password: strin
     body,
     named: named && { ...named, twin: whole(named.twin, query) },
   };
-  for (const { name } of operation.parameters.filter((one) => one.in === 'query')) {
-    const what = IN_QUERIES[name]!;
-    if (what === undefined || what === 'left out') continue;
+  for (const { name, ...one } of operation.parameters) {
+    const what = meaningIn(one, name);
+    if (what === undefined) continue;
     const value = meaning(what, owner);
     const more = new URLSearchParams(query);
     more.set(name, value);
@@ -175,7 +185,12 @@ export function* requestsFor(operation: Operation, owner: Owner, password: strin
   }
 }
 
-function meaning(what: Exclude<Meaning, 'shared'> | string, { id, has }: Owner): string {
+function meaningIn({ in: place }: Pick<Operation['parameters'][number], 'in'>, name: string): Meaning | undefined {
+  const what = place === 'query' ? IN_QUERIES[name] : undefined;
+  return what === 'left out' ? undefined : what;
+}
+
+function meaning(what: string, { id, has }: Owner): string {
   return what === 'organisation' ? id : has[what as keyof Belongings];
 }
 
@@ -203,9 +218,11 @@ function fillPath(path: string, owner: Owner) {
   return { target, named: named && { ...named, twin } };
 }
 
-function bodyOf({ method, body }: Operation, owner: Owner, password: string): object | undefined {
+function bodyOf({ method, path, body }: Operation, owner: Owner, sender: Sender): object | undefined {
   if (method === 'GET') return undefined;
-  const known = bodies(owner, password);
+  const known = bodies(owner, sender);
+  // One's own password, for another organisation; elsewhere it is the name of a new user.
+  if (path === '/api/v1/auth/login') known.username = sender.username;
   const members = Object.keys(body?.properties ?? {}).map((name) => [name, known[name]] as const);
   return Object.fromEntries(members.filter(([, value]) => value !== undefined));
 }

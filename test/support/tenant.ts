@@ -23,7 +23,9 @@ export class Tenant {
     readonly has: Belongings,
     /** Texts that only its own may see. */
     readonly secrets: readonly string[],
-    private readonly admin: string,
+    /** Of these, what is in no request of anybody else. */
+    readonly unnamed: readonly string[],
+    readonly token: string,
   ) {}
 
   static async create(test: TestKernel, id: string): Promise<Tenant> {
@@ -31,13 +33,14 @@ export class Tenant {
     await made(test.call('POST', '/api/v1/organisations', { body: { id, name: `${mark} Ltd` } }));
     const user = await test.user(`${mark}-admin`, ['admin'], id);
     const { accessToken: as } = await test.login(`${mark}-admin`, { organisation: id });
-    await test.user(`${mark}-other`, ['user'], id);
     const call = (method: string, path: string, body?: object) => made(test.call(method, path, { as, body }));
+    await call('POST', '/api/v1/users', { username: `${mark}-other`, password: PASSWORD, roles: ['user'] });
     const sessions = (await call('GET', '/api/v1/auth/sessions')).items as { id: string }[];
     const key = await call('POST', '/api/v1/api-keys', { name: `${mark} key`, scopes: ['*'] });
     await call('PUT', `/api/v1/roles/${mark}`, { permissions: ['plugins.call'] });
     const notes = [];
-    for (const n of [1, 2]) notes.push(await call('POST', '/x/vault/notes', { code: `${mark}${n}`, text: `${mark} ${n}` }));
+    for (const n of [1, 2])
+      notes.push(await call('POST', '/x/vault/notes', { code: `${mark}${n}`, text: `${mark} ${n}` }));
     const blob = await call('POST', '/x/vault/blobs', { text: `${mark} blob` });
     for (const name of ['shared', mark]) await call('PUT', `/x/vault/cache/${name}`, { text: `${mark} cached` });
     const job = await call('POST', '/x/vault/jobs/later', { code: `${mark} later`, text: `${mark} job` });
@@ -54,17 +57,20 @@ export class Tenant {
       job: String(job.id),
       cursor: String(page.nextCursor),
     };
-    const ids = [...Object.values(has), String(notes[1]!.id), String(failed.id), String(key.key), String(key.prefix)];
-    const tenant = new Tenant(test, id, mark, has, [mark, id, ...ids], as);
+    const unnamed = [notes[1]!.id, failed.id, key.key, key.prefix, `${mark}-other`].map(String);
+    const tenant = new Tenant(test, id, mark, has, [mark, id, ...Object.values(has), ...unnamed], unnamed, as);
     // The job has failed, and the plugin's listener has written that down.
-    await vi.waitFor(async () => expect((await tenant.reading()).notes).toContain(`failed ${String(failed.id)}`), 20_000);
+    await vi.waitFor(
+      async () => expect((await tenant.reading()).notes).toContain(`failed ${String(failed.id)}`),
+      20_000,
+    );
     return tenant;
   }
 
   /** All that it sees of its own, and what the operator sees of it; the same as long as nobody touches it. */
   async reading(): Promise<Record<string, string>> {
     const own = async (path: string) => {
-      const { status, body } = await this.test.call('GET', path, { as: this.admin });
+      const { status, body } = await this.test.call('GET', path, { as: this.token });
       expect([path, status], JSON.stringify(body)).toEqual([path, 200]);
       return JSON.stringify(body);
     };
@@ -93,19 +99,20 @@ export class Tenant {
 
   /** A call by its administrator. */
   call(method: string, path: string, body?: object) {
-    return this.test.call(method, path, { as: this.admin, body });
+    return this.test.call(method, path, { as: this.token, body });
   }
 
   /** A member with a role; its credentials. */
-  async member(role: string): Promise<{ username: string; token: string }> {
+  async member(role: string): Promise<{ username: string; token: string; refreshToken: string }> {
     const username = `${role}.${this.id}`;
     await this.test.user(username, role === 'nobody' ? [] : [role], this.id);
-    return { username, token: (await this.test.login(username, { password: PASSWORD })).accessToken };
+    const { accessToken, refreshToken } = await this.test.login(username);
+    return { username, token: accessToken, refreshToken };
   }
 }
 
 async function made(answer: ReturnType<TestKernel['call']>): Promise<Record<string, unknown>> {
   const { status, body } = await answer;
   if (status >= 300) throw new Error(`${status} ${JSON.stringify(body)}`);
-  return body;
+  return body as Record<string, unknown>;
 }

@@ -73,6 +73,28 @@ const VAULT = pluginSource(`
   });
   events.on('job.failed', async ({ data: { id }, organisation }) => { await add({ code: 'failed ' + id, text: 'failed in ' + organisation }); });
 
+  // Goes on after the answer, and after the time of the call is over.
+  http.post('/behind', { body: Note }, ({ body }) => { pause().then(pause).then(pause).then(() => add(body)); return {}; });
+  http.post('/slow', { body: Note, timeoutMs: 50 }, async ({ body }) => {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await add(body);
+    return {};
+  });
+  // Everything at once, each step after the one before.
+  http.post('/all', { body: Note }, async ({ body }) => {
+    const key = 'all ' + body.code;
+    const { sha256 } = await storage.blobs.put(body.text);
+    const made = await storage.transaction(async (tx) => {
+      await pause();
+      const note = await tx.collection(notes).insert({ ...body, place: [0, 1, 0] });
+      await pause();
+      return (await tx.collection(notes).get(note.id));
+    });
+    const loaded = await cache.getOrSet(key, async () => { await pause(); return (await notes.get(made.id)).text; });
+    const blob = await (await storage.blobs.get(sha256)).text();
+    return { ok: loaded === body.text && blob === body.text && (await cache.get(key)) === body.text };
+  });
+
   services.provide({ name: 'vault', version: '1.0.0', methods: { list: {}, get: { input: Type.Object({ note: Type.String() }) } } }, {
     list: () => list(),
     get: async ({ note }) => { await pause(); return (await notes.get(note)) ?? null; },

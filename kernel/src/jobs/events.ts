@@ -20,10 +20,7 @@ const TOPICS = {
   'job.cancelled': Type.Object(Of),
 };
 
-export type Announce = (
-  topic: keyof typeof TOPICS,
-  data: Record<string, unknown> & { organisation: string },
-) => void;
+export type Announce = (topic: keyof typeof TOPICS, data: Record<string, unknown> & { organisation: string }) => void;
 
 /** Declares what happens to jobs as events, and publishes it: to the organisation that the job is of. */
 export function announcer(events: EventBus): Announce {

@@ -76,16 +76,19 @@ const shims: Plugin = {
 const loweredAsync: Plugin = {
   name: 'lowered-async',
   setup(builder) {
-    builder.onLoad({ filter: /[\\/]guest[\\/](runtime[\\/].*|web[\\/](fetch|crypto|compression|integrity))\.ts$/ }, async ({ path: file }) => {
-      const { code } = await transform(await readFile(file, 'utf8'), {
-        loader: 'ts',
-        format: 'esm',
-        target: 'es2022',
-        sourcefile: file,
-        tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
-        supported: { 'async-await': false, 'async-generator': false, 'for-await': false },
-      });
-      return { contents: code, loader: 'js' };
-    });
+    builder.onLoad(
+      { filter: /[\\/]guest[\\/](runtime[\\/].*|web[\\/](fetch|crypto|compression|integrity))\.ts$/ },
+      async ({ path: file }) => {
+        const { code } = await transform(await readFile(file, 'utf8'), {
+          loader: 'ts',
+          format: 'esm',
+          target: 'es2022',
+          sourcefile: file,
+          tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+          supported: { 'async-await': false, 'async-generator': false, 'for-await': false },
+        });
+        return { contents: code, loader: 'js' };
+      },
+    );
   },
 };
