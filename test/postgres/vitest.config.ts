@@ -11,7 +11,7 @@ const include = globSync(
   ['kernel/src/**/*.test.ts', 'plugin-sdk/host/**/*.test.ts', 'plugins/*/src/**/*.test.ts', 'test/**/*.test.ts'],
   {
     cwd: root,
-    exclude: ['**/node_modules/**', '**/dist/**', 'test/chaos/**', 'test/bench/**'],
+    exclude: ['**/node_modules/**', '**/dist/**', 'test/bench/**'],
   },
 ).filter((file) => HELPERS.test(readFileSync(`${root}${file}`, 'utf8')));
 
