@@ -111,6 +111,28 @@ describe('a call', () => {
 });
 
 describe('a guest', () => {
+  it('goes on after a call in the name of an organisation that has called, and of no other', async () => {
+    const { call, receive, syscalls, sent } = connect();
+    const answer = call({ principal: { kind: 'user', id: 'u', organisation: 'acme', roles: ['admin'] } });
+    receive(FrameType.RESULT, 2);
+    await answer;
+    receive(FrameType.CALL, 3, '{"m":"x","o":"acme"}');
+    receive(FrameType.CALL, 5, '{"m":"x"}');
+    expect(syscalls.map(({ principal }) => [principal.kind, principal.organisation, principal.roles])).toEqual([
+      ['plugin', 'acme', []],
+      ['plugin', undefined, []],
+    ]);
+    // Another organisation, what is none, and a call that has ended: better not at all than in a wrong name.
+    for (const [id, of] of [
+      [7, '"o":"umbra"'],
+      [9, '"o":{}'],
+      [11, '"c":2'],
+    ] as const)
+      receive(FrameType.CALL, id, `{"m":"x",${of}}`);
+    expect(syscalls).toHaveLength(2);
+    expect(sent.filter(({ type }) => type === FrameType.ERROR).map(({ id }) => id)).toEqual([7, 9, 11]);
+  });
+
   it('can’t have more than so many host calls at once', () => {
     const { receive, syscalls, sent } = connect();
     for (let n = 0; n < 1_100; n++) receive(FrameType.CALL, n * 2 + 1, '{"m":"x"}');
