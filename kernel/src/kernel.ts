@@ -16,6 +16,7 @@ import { auditApi } from './api/audit.js';
 import { databaseApi } from './api/database.js';
 import { jobApi } from './api/jobs.js';
 import { pluginDataApi } from './api/plugin-data.js';
+import { nodeApi } from './api/nodes.js';
 import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
 import { limitApi } from './api/limits.js';
@@ -71,6 +72,7 @@ export class Kernel {
     await step('registry', () => this.#openRegistry());
     const url = await step('http', () => this.#listen());
     await opened;
+    await resolve(this.container, T.CLUSTER).join(url);
     await resolve(this.container, T.IDENTITY).start();
     resolve(this.container, T.AUDIT).start();
     await resolve(this.container, T.RATE_LIMITS).start();
@@ -78,6 +80,7 @@ export class Kernel {
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
     await step('plugins', () => manager.start());
+    await resolve(this.container, T.CLUSTER).started(new Map(problems.map(({ dir, error }) => [dir, error.message])));
     this.#ready = true;
     return { url, rootKey, plugins: manager.list(), problems, steps };
   }
@@ -87,6 +90,7 @@ export class Kernel {
     this.#ready = false;
     await this.#gateway?.close();
     await this.#guard?.close();
+    await resolve(this.container, T.CLUSTER).leave();
     await resolve(this.container, T.PLUGIN_MANAGER).close();
     await resolve(this.container, T.JOBS).close();
     await resolve(this.container, T.SUPERVISOR).close();
@@ -139,6 +143,7 @@ export class Kernel {
 
   async #listen(): Promise<string> {
     const { config } = this.options;
+    const cluster = resolve(this.container, T.CLUSTER);
     const [host, log, authenticator] = [
       resolve(this.container, T.PLUGIN_MANAGER),
       resolve(this.container, T.LOGGER),
@@ -154,11 +159,13 @@ export class Kernel {
       audit: resolve(this.container, T.AUDIT),
       limits: resolve(this.container, T.RATE_LIMITS),
       kernelRoutes: [
-        ...pluginApi(host),
+        ...pluginApi(host, cluster),
+        ...nodeApi(cluster),
         ...marketplaceApi({
           host,
           store: resolve(this.container, T.PACKAGE_STORE),
           installer: () => resolve(this.container, T.INSTALLER),
+          changes: (work) => cluster.changePackages(work),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...limitApi(resolve(this.container, T.RATE_LIMITS)),
@@ -168,7 +175,14 @@ export class Kernel {
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],
       version: KERNEL_VERSION,
-      readiness: () => ({ plugins: this.#ready, database: resolve(this.container, T.DATABASE).reachable }),
+      readiness: () => {
+        const { unfit, degraded } = cluster.health;
+        const database = resolve(this.container, T.DATABASE).reachable;
+        return {
+          checks: { plugins: this.#ready, database, node: unfit === undefined },
+          reasons: { ...degraded, ...(unfit !== undefined && { node: unfit }) },
+        };
+      },
     });
     this.#gateway = new WsGateway(app, {
       config,

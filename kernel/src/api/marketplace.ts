@@ -12,6 +12,7 @@ import { Type } from 'typebox';
 import { readBody } from '../http/body.js';
 import type { KernelRoute } from '../http/kernel-route.js';
 import type { Installer, InstallOptions, Outcome } from '../marketplace/installer.js';
+import type { Changes } from '../plugins/manager.js';
 import type { PluginHost } from '../plugins/types.js';
 
 const Search = Type.Object({
@@ -46,6 +47,8 @@ export interface MarketplaceDeps {
   /** Made when it is first needed: the database opens beside everything else. */
   installer: () => Installer;
   host: PluginHost;
+  /** Runs a change of the packages, so that all nodes have it. */
+  changes: Changes;
 }
 
 /** `/api/v1/marketplace`, and what of it changes `/api/v1/plugins`. */
@@ -124,7 +127,7 @@ function browsing({ store, host }: MarketplaceDeps): KernelRoute[] {
   ];
 }
 
-function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
+function publishing({ store, host, changes }: MarketplaceDeps): KernelRoute[] {
   const common = { tag: 'marketplace', permission: 'plugins.manage' as const };
   const base = '/api/v1/marketplace';
   const Reason = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 1_000 }) });
@@ -139,7 +142,7 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       handle: async ({ query }, ctx) => {
         const tarball = await readBody(ctx.req, PACKAGE_LIMITS.tarballBytes);
         const { channel, backport } = query as { channel?: Channel; backport: boolean };
-        const admitted = await store.publish(tarball, { backport, ...(channel && { channel }) });
+        const admitted = await changes(() => store.publish(tarball, { backport, ...(channel && { channel }) }));
         ctx.status = admitted.outcome === 'added' ? 201 : 200;
         return admitted;
       },
@@ -151,7 +154,7 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       summary: 'Never choose this version anew; who runs it keeps it',
       body: Reason,
       handle: async ({ params, body }) => {
-        await store.yank(params.id!, params.version!, String(body.reason));
+        await changes(() => store.yank(params.id!, params.version!, String(body.reason)));
         return summaryOf(need(store, params.id!, params.version!));
       },
     },
@@ -161,7 +164,7 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       path: `${base}/:id/versions/:version/unyank`,
       summary: 'Let this version be chosen again',
       handle: async ({ params }) => {
-        await store.unyank(params.id!, params.version!);
+        await changes(() => store.unyank(params.id!, params.version!));
         return summaryOf(need(store, params.id!, params.version!));
       },
     },
@@ -171,9 +174,11 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       path: `${base}/:id/versions/:version`,
       summary: 'Delete a version from the registry; refused while it is installed',
       handle: async ({ params }, ctx) => {
-        if (host.get(params.id!)?.version === params.version)
-          throw new AtollError('CONFLICT', `${params.id}@${params.version} is installed.`);
-        await store.remove(params.id!, params.version!);
+        await changes(async () => {
+          if (host.get(params.id!)?.version === params.version)
+            throw new AtollError('CONFLICT', `${params.id}@${params.version} is installed.`);
+          await store.remove(params.id!, params.version!);
+        });
         ctx.status = 204;
       },
     },

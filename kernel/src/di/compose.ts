@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
 import { Audit } from '../audit/index.js';
+import { Cluster, RedisTransport } from '../cluster/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
@@ -16,7 +17,7 @@ import { Installer } from '../marketplace/installer.js';
 import { JobService } from '../jobs/index.js';
 import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
 import { PluginInstance } from '../plugins/instance.js';
-import { type Fakes, PluginManager } from '../plugins/manager.js';
+import { type Changes, type Fakes, PluginManager } from '../plugins/manager.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
@@ -46,7 +47,9 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.IDENTITY, createIdentity);
   registerLazy(container, T.REDIS, createRedis);
   registerLazy(container, T.RATE_LIMITS, createRateLimits);
+  registerLazy(container, T.EVENT_TRANSPORT, createEventTransport);
   registerLazy(container, T.EVENT_BUS, createEventBus);
+  registerLazy(container, T.CLUSTER, createCluster);
   registerLazy(
     container,
     T.JOBS,
@@ -59,7 +62,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     (c) => new PluginFetch({ limits: config.net, secrets: resolve(c, T.SECRETS) }),
   );
   registerLazy(container, T.ROUTE_TABLE, () => new RouteTable());
-  registerLazy(container, T.STATE_STORE, (c) => new DatabaseStateStore(resolve(c, T.DATABASE)));
+  registerLazy(container, T.STATE_STORE, (c) => new DatabaseStateStore(resolve(c, T.DATABASE), advanceOf(c)));
   registerLazy(
     container,
     T.SERVICE_REGISTRY,
@@ -74,8 +77,9 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     (c) =>
       new Installer({
         store: resolve(c, T.PACKAGE_STORE),
-        installations: new InstallationStore(resolve(c, T.DATABASE)),
+        installations: new InstallationStore(resolve(c, T.DATABASE), advanceOf(c)),
         manager: resolve(c, T.PLUGIN_MANAGER),
+        changes: changesOf(c),
       }),
   );
   return container;
@@ -125,6 +129,35 @@ function createRedis(c: DependencyContainer): Redis | undefined {
   return url === undefined ? undefined : connectRedis(url, resolve(c, T.LOGGER));
 }
 
+/** The embedded database has no other nodes that anything could be told. */
+function createEventTransport(c: DependencyContainer): RedisTransport | undefined {
+  const [redis, { url }] = [resolve(c, T.REDIS), resolve(c, T.CONFIG).redis];
+  if (!redis || url === undefined || resolve(c, T.DATABASE).engine === 'embedded') return undefined;
+  return new RedisTransport({ url, redis, database: resolve(c, T.DATABASE), log: resolve(c, T.LOGGER) });
+}
+
+function createCluster(c: DependencyContainer): Cluster {
+  return new Cluster({
+    config: resolve(c, T.CONFIG),
+    database: resolve(c, T.DATABASE),
+    redis: resolve(c, T.REDIS),
+    transport: resolve(c, T.EVENT_TRANSPORT),
+    master: () => resolve(c, T.MASTER_KEY),
+    store: () => resolve(c, T.PACKAGE_STORE),
+    states: () => resolve(c, T.STATE_STORE),
+    installer: () => resolve(c, T.INSTALLER),
+    manager: () => resolve(c, T.PLUGIN_MANAGER),
+    log: resolve(c, T.LOGGER),
+  });
+}
+
+/** What changes plugins asks the nodes, which are made of what changes plugins. */
+const changesOf =
+  (c: DependencyContainer): Changes =>
+  (work) =>
+    resolve(c, T.CLUSTER).change(work);
+const advanceOf = (c: DependencyContainer) => () => resolve(c, T.CLUSTER).advance();
+
 function createRateLimits(c: DependencyContainer): RateLimits {
   const log = resolve(c, T.LOGGER);
   return new RateLimits({
@@ -138,8 +171,10 @@ function createRateLimits(c: DependencyContainer): RateLimits {
 
 function createEventBus(c: DependencyContainer): EventBus {
   const log = resolve(c, T.LOGGER);
+  const transport = resolve(c, T.EVENT_TRANSPORT);
   const bus = new EventBus({
     ...resolve(c, T.CONFIG).events,
+    ...(transport && { transport }),
     onProblem: (problem, subject, error) => log.warn({ subject, err: error }, problem),
   });
   bus.defineTopic(
@@ -198,6 +233,7 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
     supervisor: resolve(c, T.SUPERVISOR),
     syscalls: resolve(c, T.SYSCALLS),
     store: resolve(c, T.STATE_STORE),
+    changes: changesOf(c),
     newInstance: (manifest, grants) => composePlugin(c, manifest, grants),
     cacheDir,
     ...(fakes && { fakes }),

@@ -1,4 +1,5 @@
 import type { Database } from '../database/index.js';
+import type { Advance } from '../plugins/state-store.js';
 import { type FormerVersion, InstallationEntity } from './installation-entity.js';
 
 export interface Installation {
@@ -12,7 +13,10 @@ const MAX_FORMER = 10;
 
 /** Which versions are installed, in the database. */
 export class InstallationStore {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly advance: Advance,
+  ) {}
 
   list(): Promise<Installation[]> {
     return this.database.read(async (em) => {
@@ -28,6 +32,7 @@ export class InstallationStore {
   /** All of it or nothing. `undefined` removes a plugin's row. */
   save(versions: ReadonlyMap<string, string | undefined>, at: Date): Promise<void> {
     return this.database.transaction(async (em) => {
+      await this.advance();
       for (const [id, version] of versions) {
         const row = await em.findOne(InstallationEntity, { id });
         if (version === undefined) {

@@ -7,7 +7,8 @@ import {
   type ResolutionPlan,
   resolve,
 } from '@atoll/registry';
-import type { PluginChange, PluginManager } from '../plugins/manager.js';
+import semver from 'semver';
+import type { Changes, PluginChange, PluginManager } from '../plugins/manager.js';
 import type { SwapOptions } from '../plugins/types.js';
 import { KERNEL_VERSION } from '../version.js';
 import type { Installation, InstallationStore } from './installation-store.js';
@@ -31,22 +32,22 @@ export interface InstallerDeps {
   store: PackageStore;
   installations: InstallationStore;
   manager: PluginManager;
+  /** A plan is only good as long as nothing else changes what it was made for. */
+  changes: Changes;
 }
 
 /** Brings plugins of the registry into the running kernel and out of it again: a plan first, and then all of it or nothing. */
 export class Installer {
-  #last: Promise<unknown> = Promise.resolve();
-
   constructor(private readonly deps: InstallerDeps) {}
 
   /** At start: what is installed, as folders. What can't be had is told, not thrown; its row stays, so that a mended store brings it back. */
   async restore(): Promise<{ folders: PluginFolder[]; problems: { dir: string; error: AtollError }[] }> {
-    const { store, installations } = this.deps;
+    const { installations } = this.deps;
     const folders: PluginFolder[] = [];
     const problems: { dir: string; error: AtollError }[] = [];
     for (const { id, version } of await installations.list()) {
       try {
-        folders.push(await store.unpack(id, version));
+        folders.push(await this.folderOf(id, version));
       } catch (error) {
         const why = error instanceof AtollError ? error : new AtollError('INTERNAL', String(error));
         problems.push({ dir: `${id}@${version}`, error: why });
@@ -55,13 +56,26 @@ export class Installer {
     return { folders, problems };
   }
 
+  /** What is installed, whether this node has it or not. */
+  installed(): Promise<Installation[]> {
+    return this.deps.installations.list();
+  }
+
+  /** A version that can be started here. Throws what unpacking throws, or MANIFEST_INVALID when it is for another kernel. */
+  async folderOf(id: string, version: string): Promise<PluginFolder> {
+    const folder = await this.deps.store.unpack(id, version);
+    const { engine } = folder.manifest;
+    if (semver.satisfies(KERNEL_VERSION, engine)) return folder;
+    throw new AtollError('MANIFEST_INVALID', `"${id}" needs the kernel ${engine}; this is ${KERNEL_VERSION}.`);
+  }
+
   /** Throws CONSENT_NEEDED, and what resolving, unpacking and starting throw; nothing has changed then. */
   install(id: string, { version = 'latest', ...options }: InstallOptions = {}): Promise<Outcome> {
-    return this.#inTurn(() => this.#carryOut({ install: { [id]: version } }, options));
+    return this.deps.changes(() => this.#carryOut({ install: { [id]: version } }, options));
   }
 
   upgrade(id: string, { version, ...options }: InstallOptions = {}): Promise<Outcome> {
-    return this.#inTurn(() => {
+    return this.deps.changes(() => {
       this.#assertInstalled(id);
       return this.#carryOut(version === undefined ? { upgrade: [id] } : { install: { [id]: version } }, options);
     });
@@ -69,7 +83,7 @@ export class Installer {
 
   /** Back to the version before, or to the one named; also one that was yanked meanwhile. */
   rollback(id: string, options: SwapOptions & { version?: string } = {}): Promise<Outcome> {
-    return this.#inTurn(() => this.#goBack(id, options));
+    return this.deps.changes(() => this.#goBack(id, options));
   }
 
   async #goBack(id: string, { version, ...options }: SwapOptions & { version?: string }): Promise<Outcome> {
@@ -94,14 +108,7 @@ export class Installer {
   }
 
   remove(id: string, options: { cascade?: boolean; dryRun?: boolean } = {}): Promise<Outcome> {
-    return this.#inTurn(() => this.#takeAway(id, options));
-  }
-
-  /** A plan is only good as long as nothing else changes what it was made for. */
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(task);
-    this.#last = result.catch(() => {});
-    return result;
+    return this.deps.changes(() => this.#takeAway(id, options));
   }
 
   async #takeAway(

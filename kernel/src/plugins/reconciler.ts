@@ -217,6 +217,13 @@ export class Reconciler {
     this.set(record, state, reason);
   }
 
+  /** It gets another chance, whatever it did before. */
+  forgive(record: PluginRecord): void {
+    record.crashes.forgive();
+    record.solo = false;
+    if (record.state === 'failed' || record.state === 'quarantined') this.set(record, 'installed');
+  }
+
   set(record: PluginRecord, state: PluginState, reason?: string): void {
     const from = record.state;
     record.state = state;

@@ -5,6 +5,7 @@ import { PluginInstallations } from './0003-plugin-installations.js';
 import { Identity } from './0004-identity.js';
 import { AuditTrail } from './0005-audit.js';
 import { RateLimitRules } from './0006-rate-limits.js';
+import { Nodes } from './0008-nodes.js';
 
 export interface NamedMigration {
   /** Never changes: it is how the database knows what it has. */
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0004-identity', migration: Identity },
   { name: '0005-audit', migration: AuditTrail },
   { name: '0006-rate-limits', migration: RateLimitRules },
+  { name: '0008-nodes', migration: Nodes },
 ];
