@@ -87,9 +87,9 @@ export class Cluster {
     return self.id === id ? self : undefined;
   }
 
-  /** Nodes that do not run what they should, now. */
+  /** Nodes that do not run what they should, now; none as long as nobody can tell. */
   async behind(): Promise<NodeView[]> {
-    return this.#membership ? this.#membership.registry.behind() : [];
+    return (await this.#membership?.registry.behind().catch(() => [])) ?? [];
   }
 
   #alone(): NodeView {
