@@ -165,7 +165,7 @@ export class Kernel {
           host,
           store: resolve(this.container, T.PACKAGE_STORE),
           installer: () => resolve(this.container, T.INSTALLER),
-          changes: (work) => cluster.changePackages(work),
+          changes: (work, removed) => cluster.changePackages(work, removed),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...limitApi(resolve(this.container, T.RATE_LIMITS)),

@@ -9,10 +9,10 @@ import {
   type StoredVersion,
 } from '@atoll/registry';
 import { Type } from 'typebox';
+import type { PackageName } from '../cluster/index.js';
 import { readBody } from '../http/body.js';
 import type { KernelRoute } from '../http/kernel-route.js';
 import type { Installer, InstallOptions, Outcome } from '../marketplace/installer.js';
-import type { Changes } from '../plugins/manager.js';
 import type { PluginHost } from '../plugins/types.js';
 
 const Search = Type.Object({
@@ -47,8 +47,8 @@ export interface MarketplaceDeps {
   /** Made when it is first needed: the database opens beside everything else. */
   installer: () => Installer;
   host: PluginHost;
-  /** Runs a change of the packages, so that all nodes have it. */
-  changes: Changes;
+  /** Runs a change of the packages, so that all nodes have it; `removed` is the one that it removes. */
+  changes: <T>(work: () => Promise<T>, removed?: PackageName) => Promise<T>;
 }
 
 /** `/api/v1/marketplace`, and what of it changes `/api/v1/plugins`. */
@@ -174,11 +174,12 @@ function publishing({ store, host, changes }: MarketplaceDeps): KernelRoute[] {
       path: `${base}/:id/versions/:version`,
       summary: 'Delete a version from the registry; refused while it is installed',
       handle: async ({ params }, ctx) => {
-        await changes(async () => {
-          if (host.get(params.id!)?.version === params.version)
-            throw new AtollError('CONFLICT', `${params.id}@${params.version} is installed.`);
-          await store.remove(params.id!, params.version!);
-        });
+        const { id, version } = params as unknown as PackageName;
+        const remove = async () => {
+          if (host.get(id)?.version === version) throw new AtollError('CONFLICT', `${id}@${version} is installed.`);
+          await store.remove(id, version);
+        };
+        await changes(remove, { id, version });
         ctx.status = 204;
       },
     },

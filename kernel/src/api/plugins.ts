@@ -6,8 +6,8 @@ import type { PluginHost, PluginInfo, PluginLogLine } from '../plugins/types.js'
 
 /** What is asked of the other nodes. */
 export interface Nodes {
-  /** Those that do not run what they should, now. */
-  behind(): Promise<NodeView[]>;
+  /** Those that do not run what they should, this plugin or another. */
+  behind(plugin: string): Promise<NodeView[]>;
 }
 
 const Plugin = Type.Object({
@@ -146,7 +146,7 @@ const standing = (plugin: PluginInfo | undefined): object | undefined =>
 async function one(host: PluginHost, nodes: Nodes, id: string): Promise<object> {
   const plugin = host.get(id);
   if (!plugin) throw new AtollError('PLUGIN_NOT_FOUND', `There is no plugin "${id}".`);
-  const behind = await nodes.behind();
+  const behind = await nodes.behind(id);
   const notOn = behind.map((node) => ({ node: node.id, reason: reasonOf(node, id) }));
   return { ...plugin, ...(notOn.length > 0 && { notConverged: notOn }) };
 }

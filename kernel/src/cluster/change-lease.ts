@@ -48,7 +48,12 @@ export class ChangeLease {
   }
 
   async renew(): Promise<void> {
-    if (this.#held) await this.#take();
+    // Only what is still held: this may well arrive after the release.
+    if (this.#held)
+      await this.database.query(
+        `update cluster.state set held_until = now() + interval '${HOLD_SECONDS} seconds' where ${ChangeLease.HELD}`,
+        [this.#holder],
+      );
   }
 
   async #acquire(): Promise<void> {

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../config/index.js';
 import { Membership, type MembershipDeps } from './membership.js';
 import type { NodeView } from './node-registry.js';
+import type { PackageName } from './package-sharing.js';
 import { identifySelf, type Self } from './self.js';
 import { Turns } from './turns.js';
 
@@ -55,9 +56,9 @@ export class Cluster {
     return this.#membership ? this.#membership.change(work) : this.#turns.run(work);
   }
 
-  /** The same for a change of the packages that can be installed. */
-  changePackages<T>(work: () => Promise<T>): Promise<T> {
-    return this.#membership ? this.#membership.change(work, { plugins: false }) : this.#turns.run(work);
+  /** The same for a change of the packages that can be installed; `removed` is the one that it removes. */
+  changePackages<T>(work: () => Promise<T>, removed?: PackageName): Promise<T> {
+    return this.#membership ? this.#membership.changePackages(work, removed) : this.#turns.run(work);
   }
 
   /** Begins a new generation, in the transaction that makes it. */
@@ -87,9 +88,9 @@ export class Cluster {
     return self.id === id ? self : undefined;
   }
 
-  /** Nodes that do not run what they should, now; none as long as nobody can tell. */
-  async behind(): Promise<NodeView[]> {
-    return (await this.#membership?.registry.behind().catch(() => [])) ?? [];
+  /** Nodes that do not run what they should, this plugin or another; none as long as nobody can tell. */
+  async behind(plugin: string): Promise<NodeView[]> {
+    return (await this.#membership?.registry.behind(plugin).catch(() => [])) ?? [];
   }
 
   #alone(): NodeView {

@@ -1,7 +1,9 @@
 import type { PackageStore, PluginFolder } from '@atoll/registry';
+import type { Installation } from '../marketplace/installation-store.js';
 import type { Installer } from '../marketplace/installer.js';
 import type { PluginManager } from '../plugins/manager.js';
 import type { DesiredStateStore } from '../plugins/state-store.js';
+import type { SwapOptions } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Generations, Standing } from './generations.js';
 import type { PackageSharing } from './package-sharing.js';
@@ -91,31 +93,32 @@ export class Convergence {
 
   async #adopt(): Promise<Map<string, string>> {
     const { installer, manager, states } = this.deps;
-    const rows = await installer().installed();
-    const wanted = new Map(rows.map(({ id, version }) => [id, version]));
-    const { folders, missing } = await this.#fetch(wanted);
-    const removed = [...this.#running.keys()].filter((id) => !wanted.has(id));
-    const failed = await manager().adopt({ folders, removed, states: await states.load() });
-    for (const { manifest } of folders) if (!failed.has(manifest.id)) this.#running.set(manifest.id, manifest.version);
+    const wanted = await installer().installed();
+    const ids = new Set(wanted.map(({ id }) => id));
+    const removed = [...this.#running.keys()].filter((id) => !ids.has(id));
+    const { installed, missing } = await this.#fetch(wanted);
+    const failed = await manager().adopt({ installed, removed, states: await states.load() });
+    for (const { folder } of installed) {
+      const { id, version } = folder.manifest;
+      if (!failed.has(id)) this.#running.set(id, version);
+    }
     for (const id of removed) if (!failed.has(id)) this.#running.delete(id);
     return new Map([...missing, ...failed]);
   }
 
   /** Everything is unpacked and checked before anything is touched. */
-  async #fetch(
-    wanted: ReadonlyMap<string, string>,
-  ): Promise<{ folders: PluginFolder[]; missing: Map<string, string> }> {
-    const folders: PluginFolder[] = [];
+  async #fetch(wanted: readonly Installation[]) {
+    const installed: (SwapOptions & { folder: PluginFolder })[] = [];
     const missing = new Map<string, string>();
-    for (const [id, version] of wanted) {
+    for (const { id, version, discardState } of wanted) {
       if (this.#running.get(id) === version) continue;
       try {
-        folders.push(await this.deps.installer().folderOf(id, version));
+        installed.push({ folder: await this.deps.installer().folderOf(id, version), discardState });
       } catch (error) {
         missing.set(id, this.#reasonFor(id, version, error instanceof Error ? error.message : String(error)));
       }
     }
-    return { folders, missing };
+    return { installed, missing };
   }
 
   #runs(id: string, version: string): boolean {

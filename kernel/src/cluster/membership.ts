@@ -11,7 +11,7 @@ import { Convergence } from './convergence.js';
 import { CHANNEL, Generations, type Standing } from './generations.js';
 import { assertSameMasterKey } from './key-check.js';
 import { NodeRegistry, type NodeState } from './node-registry.js';
-import { PackageSharing } from './package-sharing.js';
+import { type PackageName, PackageSharing } from './package-sharing.js';
 import type { RedisTransport } from './redis-transport.js';
 import type { Self } from './self.js';
 
@@ -30,6 +30,7 @@ export interface MembershipDeps {
 /** How often the number of the generation is looked at, should nobody have told of a new one. */
 const LOOK_MS = 1_000;
 const FORGET_BEATS = 30;
+const FAILED: ReadonlySet<string> = new Set(['failed', 'quarantined']);
 
 /** This kernel's part among the nodes of one PostgreSQL server: heartbeats, and doing what the others have decided. */
 export class Membership {
@@ -44,6 +45,8 @@ export class Membership {
   #state: NodeState = 'starting';
   #superseded = false;
   #beats = 0;
+  /** Of the events of others: as far as it was read one beat ago, so that listeners have had their time. */
+  #handled: string | undefined;
   #looking: Promise<void> | undefined;
   #lookAgain = false;
   #unsubscribe = () => {};
@@ -89,6 +92,7 @@ export class Membership {
   /** Plugins are started; `reasons` has what could not be, by `id@version`. */
   async started(reasons: ReadonlyMap<string, string>): Promise<void> {
     await this.#convergence.started(this.#standing, reasons);
+    this.deps.transport?.listen();
     this.#state = 'ready';
     this.#repeat(LOOK_MS, async () => this.#look());
     this.#unsubscribe = this.deps.store().subscribe(() => void this.#share());
@@ -103,26 +107,32 @@ export class Membership {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#listener.close();
     await this.#looking;
-    await this.#beat();
-    await this.registry.leave().catch(() => {});
+    await this.registry.leave(this.deps.transport?.position).catch(() => {});
   }
 
-  /** Changes what all nodes run; see `Changes`. With `plugins: false` only packages. Throws CONFLICT where that can't be done now. */
-  change<T>(work: () => Promise<T>, { plugins = true } = {}): Promise<T> {
-    return this.#lease.run(async () => {
-      await this.#convergence.catchUp();
-      this.#assertFit();
+  /** Changes what all nodes run, see `Changes`. Throws CONFLICT where that can't be done now. */
+  change<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
       try {
         const result = await work();
-        if (plugins) await this.#convergence.noteOwn().catch(() => this.#convergence.doubt());
-        else await this.#sharing.push();
+        await this.#convergence.noteOwn().catch(() => this.#convergence.doubt());
         return result;
       } catch (error) {
-        if (plugins) this.#convergence.doubt();
+        this.#convergence.doubt();
         throw error;
       } finally {
         void this.#beat();
       }
+    });
+  }
+
+  /** The same for packages: what is published here all of them get, and what is removed they lose. */
+  changePackages<T>(work: () => Promise<T>, removed?: PackageName): Promise<T> {
+    return this.#inTurn(async () => {
+      const result = await work();
+      await this.#sharing.push();
+      if (removed) await this.#sharing.withdraw(removed);
+      return result;
     });
   }
 
@@ -136,6 +146,14 @@ export class Membership {
     if (this.#state !== 'fenced') return undefined;
     const list = Object.entries(this.#convergence.problems).map(([id, reason]) => `${id}: ${reason}`);
     return `This node does not run what the others do. ${list.join(' ')}`;
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#lease.run(async () => {
+      await this.#convergence.catchUp();
+      this.#assertFit();
+      return work();
+    });
   }
 
   #assertFit(): void {
@@ -167,7 +185,7 @@ export class Membership {
   /** What others do not have yet, however it came into the store. */
   async #share(): Promise<void> {
     if (this.#state === 'stopping' || !this.#sharing.hasNews) return;
-    await this.change(async () => {}, { plugins: false }).catch((error) =>
+    await this.changePackages(async () => {}).catch((error) =>
       this.deps.log.debug({ err: error }, 'packages could not be shared with other nodes; it is tried again'),
     );
   }
@@ -179,12 +197,13 @@ export class Membership {
       const alive = await this.registry.beat({
         state: this.#state,
         generation: this.#generations.acknowledged,
-        problems: this.#convergence.problems,
-        position: this.deps.transport?.position,
+        problems: { ...troubles(this.deps.manager()), ...this.#convergence.problems },
+        position: this.#handled,
       });
       if (!alive && !this.#superseded)
         this.deps.log.error({ node: this.self.id }, 'another process has this node’s place');
       this.#superseded = !alive;
+      this.#handled = this.deps.transport?.position;
       if (this.#beats++ % FORGET_BEATS === 0) await this.registry.forgetDead();
     } catch (error) {
       this.deps.log.debug({ err: error }, 'no heartbeat could be written');
@@ -211,4 +230,12 @@ export class Membership {
     }, ms);
     this.#timers.push(timer.unref());
   }
+}
+
+/** Plugins that should run here and do not: told to others, though every node may have them. */
+function troubles(manager: PluginManager): Record<string, string> {
+  const failed = manager.list().filter(({ desired, state }) => desired === 'enabled' && FAILED.has(state));
+  return Object.fromEntries(
+    failed.map(({ id, state, reason }) => [id, `It is ${state}${reason === undefined ? '.' : `: ${reason}`}`]),
+  );
 }

@@ -101,10 +101,11 @@ export class NodeRegistry {
   }
 
   /** It is gone on purpose: nobody has to wait for it to be missed. Where it had got to is kept for when it comes back. */
-  async leave(): Promise<void> {
+  async leave(position: string | undefined): Promise<void> {
     await this.database.query(
-      `update cluster.node set alive_until = now(), state = 'stopping' where id = $1 and incarnation = $2`,
-      [this.self.id, this.self.incarnation],
+      `update cluster.node set alive_until = now(), state = 'stopping', position = coalesce($3, position)
+        where id = $1 and incarnation = $2`,
+      [this.self.id, this.self.incarnation, position ?? null],
     );
   }
 
@@ -132,11 +133,11 @@ export class NodeRegistry {
     return (await this.#rows('id = $1', [id])).map(toView)[0];
   }
 
-  /** Those that live and do not run what they should, now. */
-  async behind(): Promise<NodeView[]> {
+  /** Those that live and are behind, or have a problem with this plugin. */
+  async behind(plugin: string): Promise<NodeView[]> {
     const rows = await this.#rows(
-      'alive_until > now() and generation < (select generation from cluster.state) order by id',
-      [],
+      'alive_until > now() and (generation < (select generation from cluster.state) or problems ? $1) order by id',
+      [plugin],
     );
     return rows.map(toView);
   }

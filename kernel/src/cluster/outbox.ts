@@ -4,6 +4,8 @@ import type { Logger } from '../telemetry/logger.js';
 
 export interface KeptEvent {
   seq: string;
+  /** Which node has published it. */
+  node: string;
   event: string;
 }
 
@@ -49,7 +51,17 @@ export class Outbox {
   /** The oldest ones that were not sent, of this node. */
   unsent(limit: number): Promise<KeptEvent[]> {
     return this.database.query<KeptEvent>(
-      'select seq, event from cluster.outbox where node = $1 and sent_at is null order by seq limit $2',
+      'select seq, node, event from cluster.outbox where node = $1 and sent_at is null order by seq limit $2',
+      [this.node, limit],
+    );
+  }
+
+  /** Those that nodes have left behind that are gone. Several may send them: they are known by their ids. */
+  orphans(limit: number): Promise<KeptEvent[]> {
+    return this.database.query<KeptEvent>(
+      `select seq, node, event from cluster.outbox o
+        where sent_at is null and node <> $1
+          and not exists (select 1 from cluster.node n where n.id = o.node and n.alive_until > now()) order by seq limit $2`,
       [this.node, limit],
     );
   }
@@ -66,7 +78,7 @@ export class Outbox {
     );
   }
 
-  /** Removes what was sent, and what is too much; and takes over what nodes have left behind that are gone. */
+  /** Removes what was sent, and what is too much. */
   async tidy(): Promise<void> {
     await this.database.query(`delete from cluster.outbox where sent_at < now() - interval '${SENT_SECONDS} seconds'`);
     const given = await this.database.query(
@@ -76,11 +88,6 @@ export class Outbox {
     );
     if (given.length > 0)
       this.log.warn({ events: given.length }, 'events for other nodes are given up: there are too many');
-    await this.database.query(
-      `update cluster.outbox set node = $1 where sent_at is null and node <> $1
-          and not exists (select 1 from cluster.node n where n.id = outbox.node and n.alive_until > now())`,
-      [this.node],
-    );
   }
 
   /** Writes what is waiting, if the database takes it. */

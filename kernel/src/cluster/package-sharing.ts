@@ -24,6 +24,12 @@ export interface PackageSharingDeps {
   log: Logger;
 }
 
+/** A version of a plugin. */
+export interface PackageName {
+  id: string;
+  version: string;
+}
+
 const nameOf = (id: string, version: string): string => `${id}@${version}`;
 
 /**
@@ -72,10 +78,21 @@ export class PackageSharing {
   /** Shares what others do not have yet, and what was done to it; only with the right to change what is installed. */
   async push(): Promise<void> {
     await this.deps.store.refresh();
-    const { offered, marked, withdrawn } = this.#news();
+    const { offered, marked } = this.#news();
     for (const version of offered) await this.#offer(version);
     for (const version of marked) await this.#mark(version);
-    for (const name of withdrawn) await this.#withdraw(name);
+  }
+
+  /** Takes a version away from all nodes. Only on purpose: a store that has lost something must not take it from the others. */
+  async withdraw({ id, version }: PackageName): Promise<void> {
+    const name = nameOf(id, version);
+    const known = this.#shared.get(name);
+    if (!known) return;
+    await this.#write(
+      'update shared_package set changed = $1, tarball = null, yanked = null where plugin = $2 and version = $3',
+      [id, version],
+    );
+    this.#shared.set(name, { ...known, yanked: null, removed: true });
   }
 
   /** Whether this store has what others have not heard of. */
@@ -83,9 +100,8 @@ export class PackageSharing {
     return Object.values(this.#news()).some(({ length }) => length > 0);
   }
 
-  #news(): { offered: StoredVersion[]; marked: StoredVersion[]; withdrawn: string[] } {
+  #news(): { offered: StoredVersion[]; marked: StoredVersion[] } {
     const all = this.deps.store.catalogue.versions();
-    const names = new Set(all.map(({ id, version }) => nameOf(id, version)));
     const known = (one: StoredVersion) => this.#shared.get(nameOf(one.id, one.version));
     const whole = all.filter(({ damaged, quarantined }) => !damaged && !quarantined);
     return {
@@ -96,9 +112,6 @@ export class PackageSharing {
           shared?.integrity === one.integrity && !shared.removed && (shared.yanked ?? undefined) !== one.yanked?.reason
         );
       }),
-      withdrawn: [...this.#shared]
-        .filter(([name, { removed }]) => !removed && !names.has(name) && !this.#refused.has(name))
-        .map(([name]) => name),
     };
   }
 
@@ -147,14 +160,6 @@ export class PackageSharing {
       reason,
     ]);
     this.#shared.set(nameOf(id, version), { integrity, yanked: reason, removed: false });
-  }
-
-  async #withdraw(name: string): Promise<void> {
-    await this.#write(
-      `update shared_package set changed = $1, tarball = null, yanked = null where plugin || '@' || version = $2`,
-      [name],
-    );
-    this.#shared.set(name, { ...this.#shared.get(name)!, removed: true });
   }
 
   /** One numbered change; `$1` is its number. */

@@ -6,7 +6,7 @@ import { connectRedis } from '../redis/connect.js';
 import type { Logger } from '../telemetry/logger.js';
 import { EventStream } from './event-stream.js';
 import { KnownIds } from './known-ids.js';
-import { Outbox } from './outbox.js';
+import { type KeptEvent, Outbox } from './outbox.js';
 import { decode, encode } from './wire-event.js';
 
 export interface RedisTransportOptions {
@@ -54,7 +54,7 @@ export class RedisTransport implements EventTransport {
 
   constructor(private readonly options: RedisTransportOptions) {}
 
-  /** What is published before this is of no interest to others. */
+  /** Begins to send; what is published before this is of no interest to others. */
   start({ installation, node, position }: TransportSession): void {
     const { url, redis, database, log } = this.options;
     const prefix = `atoll:${installation}`;
@@ -64,16 +64,24 @@ export class RedisTransport implements EventTransport {
     const subscriber = connectRedis(url, log);
     const tidying = setInterval(() => void this.#tidy(), TIDY_MS).unref();
     this.#running = { node, channel, outbox, stream, subscriber, tidying };
+    redis.on('ready', () => this.#send());
+    this.#send();
+  }
+
+  /** Begins to receive: whoever wants to hear of events listens by now. */
+  listen(): void {
+    if (!this.#running) return;
+    const { stream, subscriber, outbox, channel } = this.#running;
     const receive = (message: string) => this.#receive(message);
     subscriber.on('message', (_, message) => receive(message));
+    const subscribe = () => void subscriber.subscribe(channel).catch(() => {});
     // After a connection that broke it subscribes by itself.
-    subscriber.once('ready', () => void subscriber.subscribe(channel).catch(() => {}));
+    if (subscriber.status === 'ready') subscribe();
+    else subscriber.once('ready', subscribe);
     stream.read(receive, async () => {
       await outbox.unsend();
       this.#send();
     });
-    redis.on('ready', () => this.#send());
-    this.#send();
   }
 
   /** How far durable events were read. */
@@ -129,18 +137,13 @@ export class RedisTransport implements EventTransport {
   }
 
   async #sendAll(): Promise<void> {
-    const { outbox, stream, node } = this.#running!;
     while (this.#sendAgain) {
       this.#sendAgain = false;
       // It is called again when Redis is back.
       if (this.options.redis.status !== 'ready') return;
       try {
-        const kept = await outbox.unsent(SEND_BATCH);
-        if (kept.length === 0) continue;
-        const sent = await stream.append(kept.map(({ event }) => encode(node, event)));
-        await outbox.markSent(kept.slice(0, sent).map(({ seq }) => seq));
-        if (sent < kept.length) throw new Error('Redis did not take all of them.');
-        this.#sendAgain = true;
+        const { outbox } = this.#running!;
+        this.#sendAgain = (await this.#append(await outbox.unsent(SEND_BATCH))) || this.#sendAgain;
       } catch (error) {
         this.options.log.debug({ err: error }, 'events can not be sent to other nodes now; it is tried again');
         this.#sendLater();
@@ -149,17 +152,29 @@ export class RedisTransport implements EventTransport {
     }
   }
 
+  /** False when there was nothing to do. */
+  async #append(kept: readonly KeptEvent[]): Promise<boolean> {
+    const { outbox, stream } = this.#running!;
+    if (kept.length === 0) return false;
+    const sent = await stream.append(kept.map(({ node, event }) => encode(node, event)));
+    await outbox.markSent(kept.slice(0, sent).map(({ seq }) => seq));
+    if (sent < kept.length) throw new Error('Redis did not take all of them.');
+    return true;
+  }
+
   #sendLater(): void {
     clearTimeout(this.#again);
     if (!this.#closed) this.#again = setTimeout(() => this.#send(), SEND_AGAIN_MS).unref();
   }
 
   async #tidy(): Promise<void> {
+    const { redis, log } = this.options;
     try {
-      await this.#running?.outbox.tidy();
-      this.#send();
+      const { outbox } = this.#running!;
+      await outbox.tidy();
+      if (redis.status === 'ready') while (await this.#append(await outbox.orphans(SEND_BATCH)));
     } catch (error) {
-      this.options.log.debug({ err: error }, 'the outbox can not be tidied now');
+      log.debug({ err: error }, 'the outbox can not be tidied now');
     }
   }
 }

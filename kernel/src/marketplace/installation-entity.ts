@@ -15,6 +15,8 @@ export const InstallationEntity = defineEntity({
     id: p.text().primary(),
     version: p.text(),
     former: p.json<FormerVersion[]>(),
+    /** It took the place of the one before without its state. */
+    discardState: p.boolean().default(false),
     installedAt: p.datetime().onCreate(() => new Date()),
     updatedAt: p
       .datetime()

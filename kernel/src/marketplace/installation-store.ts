@@ -6,6 +6,8 @@ export interface Installation {
   id: string;
   version: string;
   former: FormerVersion[];
+  /** It took the place of the one before without its state, and does so on every node. */
+  discardState: boolean;
 }
 
 /** Versions kept for a rollback, per plugin. */
@@ -21,7 +23,7 @@ export class InstallationStore {
   list(): Promise<Installation[]> {
     return this.database.read(async (em) => {
       const rows = await em.findAll(InstallationEntity, { orderBy: { id: 'asc' } });
-      return rows.map(({ id, version, former }) => ({ id, version, former }));
+      return rows.map(({ id, version, former, discardState }) => ({ id, version, former, discardState }));
     });
   }
 
@@ -30,20 +32,20 @@ export class InstallationStore {
   }
 
   /** All of it or nothing. `undefined` removes a plugin's row. */
-  save(versions: ReadonlyMap<string, string | undefined>, at: Date): Promise<void> {
+  save(versions: ReadonlyMap<string, string | undefined>, at: Date, discardState: boolean): Promise<void> {
     return this.database.transaction(async (em) => {
       await this.advance();
       for (const [id, version] of versions) {
         const row = await em.findOne(InstallationEntity, { id });
         if (version === undefined) {
           if (row) em.remove(row);
-        } else if (!row) em.create(InstallationEntity, { id, version, former: [] }, { persist: true });
+        } else if (!row) em.create(InstallationEntity, { id, version, former: [], discardState }, { persist: true });
         else if (row.version !== version) {
           const former = [{ version: row.version, until: at.toISOString() }, ...row.former];
           const others = former.filter(
             (one, n) => one.version !== version && former.findIndex((f) => f.version === one.version) === n,
           );
-          em.assign(row, { version, former: others.slice(0, MAX_FORMER) });
+          em.assign(row, { version, former: others.slice(0, MAX_FORMER), discardState });
         }
       }
     });

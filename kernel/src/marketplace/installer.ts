@@ -169,7 +169,9 @@ export class Installer {
       rows.set(id, to);
       changes.push(to === undefined ? { id } : { id, folder: await this.deps.store.unpack(id, to) });
     }
-    await this.deps.manager.change(changes, () => this.deps.installations.save(rows, new Date()), swap);
+    const { installations } = this.deps;
+    const commit = () => installations.save(rows, new Date(), swap.discardState ?? false);
+    await this.deps.manager.change(changes, commit, swap);
   }
 
   #assertInstalled(id: string): void {

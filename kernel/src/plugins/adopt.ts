@@ -1,15 +1,16 @@
 import type { PluginFolder } from '@atoll/registry';
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/index.js';
-import { type PluginRecord } from './record.js';
+import type { PluginRecord } from './record.js';
 import type { Reconciler } from './reconciler.js';
 import type { PluginChange, PluginSet } from './plugin-set.js';
 import type { DesiredState } from './state-store.js';
+import type { SwapOptions } from './types.js';
 
 /** What another node has decided that all of them run. */
 export interface Decided {
-  /** Installed versions that this node does not have yet, as folders. */
-  folders: readonly PluginFolder[];
+  /** Installed versions that this node does not run yet. */
+  installed: readonly (SwapOptions & { folder: PluginFolder })[];
   /** Ids of what is no longer installed. */
   removed: readonly string[];
   states: ReadonlyMap<string, DesiredState>;
@@ -30,10 +31,9 @@ export async function adopt({ reconciler, set, config }: AdoptDeps, decided: Dec
   await reconciler.exclusive(async () => {
     for (const id of decided.removed) await attempt(id, { id });
     // What an earlier one needs may come later; then it works the second time.
-    const late: PluginFolder[] = [];
-    for (const folder of decided.folders)
-      if (!(await attempt(idOf(folder), { id: idOf(folder), folder }))) late.push(folder);
-    for (const folder of late) await attempt(idOf(folder), { id: idOf(folder), folder });
+    const late: Decided['installed'][number][] = [];
+    for (const one of decided.installed) if (!(await bringIn(one))) late.push(one);
+    for (const one of late) await bringIn(one);
     for (const [id, record] of reconciler.records) {
       const problem = await settle(reconciler, record, decided.states.get(id) ?? byConfiguration(config, id));
       if (problem !== undefined) problems.set(id, problem);
@@ -42,10 +42,16 @@ export async function adopt({ reconciler, set, config }: AdoptDeps, decided: Dec
   });
   return problems;
 
-  async function attempt(id: string, change: PluginChange): Promise<boolean> {
+  function bringIn({ folder, ...options }: Decided['installed'][number]): Promise<boolean> {
+    const { id } = folder.manifest;
+    return attempt(id, { id, folder }, options);
+  }
+
+  async function attempt(id: string, change: PluginChange, options: SwapOptions = {}): Promise<boolean> {
     try {
-      await set.applyAlone(change);
-      return problems.delete(id) || true;
+      await set.applyAlone(change, options);
+      problems.delete(id);
+      return true;
     } catch (error) {
       problems.set(id, textOf(error));
       return false;
@@ -86,5 +92,4 @@ const byConfiguration = ({ plugins }: Config, id: string): DesiredState => ({
   desired: plugins.disabled.includes(id) ? 'disabled' : 'enabled',
 });
 
-const idOf = ({ manifest }: PluginFolder): string => manifest.id;
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -210,7 +210,6 @@ export class PluginManager implements PluginHost {
   }
 
   async #change(id: string, work: (record: PluginRecord) => Promise<void>): Promise<PluginInfo> {
-    this.#need(id);
     return this.deps.changes(() =>
       this.#reconciler.exclusive(async () => {
         const record = this.#need(id);

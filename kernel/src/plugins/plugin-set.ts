@@ -68,10 +68,10 @@ export class PluginSet {
   }
 
   /** One change that others have made already; when it fails, all is as before. Only within `exclusive`. */
-  async applyAlone(change: PluginChange): Promise<void> {
+  async applyAlone(change: PluginChange, options: SwapOptions): Promise<void> {
     const undo: Undo[] = [];
     try {
-      await this.#apply(change, {}, undo);
+      await this.#apply(change, options, undo);
     } catch (error) {
       for (const step of undo.reverse()) await step().catch((failure: unknown) => this.#couldNotUndo(failure));
       throw error;

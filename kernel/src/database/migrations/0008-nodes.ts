@@ -53,9 +53,11 @@ export class Nodes extends Migration {
     )`);
     this.addSql('create index shared_package_changed on shared_package (changed)');
     this.addSql('alter table plugin_state add column generation bigint not null default 0');
+    this.addSql('alter table plugin_installation add column discard_state boolean not null default false');
   }
 
   override down(): void {
+    this.addSql('alter table plugin_installation drop column discard_state');
     this.addSql('alter table plugin_state drop column generation');
     this.addSql('drop table shared_package');
     this.addSql('drop schema cluster cascade');
