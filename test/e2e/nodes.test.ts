@@ -111,8 +111,10 @@ describe.runIf(HAS_SERVERS)('several nodes', () => {
 
   it('refuse one with another master key, and one with the name of another', async () => {
     const key = { ATOLL_MASTER_KEY: 'the-master-key-of-another-installation-000' };
-    await expect(nodes.start('c', [], key)).rejects.toThrow(/another master key[\s\S]*ATOLL_MASTER_KEY/);
-    await expect(nodes.start('a', [])).rejects.toThrow(/node\.id: "a" is the node at http[\s\S]*ATOLL_NODE__ID/);
+    await Promise.all([
+      expect(nodes.start('c', [], key)).rejects.toThrow(/another master key[\s\S]*ATOLL_MASTER_KEY/),
+      expect(nodes.start('a', [])).rejects.toThrow(/node\.id: "a" is the node at http[\s\S]*ATOLL_NODE__ID/),
+    ]);
   });
 
   it('run the same plugins, whichever of them is told, while clients go on', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type PluginOnDisk, pluginSource, writePlugin } from '../../../test/support/plugin-folder.js';
+import { type PluginOnDisk, writePlugin } from '../../../test/support/plugin-folder.js';
 import { TEST_SERVER } from '../database/testing.js';
 import { TestKernel } from '../identity/testing.js';
 import { KERNEL_VERSION } from '../version.js';
@@ -9,11 +9,18 @@ interface Node {
   generation: number;
 }
 
+/** With the word `slow` it takes its time to start. */
+const SPEAKER = `import { definePlugin } from '@atoll/plugin-sdk';
+export default definePlugin(async ({ http, config }) => {
+  if (config.word === 'slow') await new Promise((resolve) => setTimeout(resolve, 1_500));
+  http.get('/', () => ({ word: config.word }));
+});`;
+
 let plugin: PluginOnDisk;
 let kernel: TestKernel;
 beforeAll(async () => {
   const config = { type: 'object', properties: { word: { type: 'string', default: 'first' } } };
-  plugin = writePlugin('speaker', pluginSource(`http.get('/', () => ({ word: config.word }));`), { config });
+  plugin = writePlugin('speaker', SPEAKER, { config });
   kernel = await TestKernel.start((settings) => {
     settings.plugins.path = [plugin.dir];
     settings.node.id = 'one';
@@ -69,7 +76,7 @@ describe.runIf(TEST_SERVER)('on a server', () => {
   it('a change that another node has come in between of is undone, and says so', async () => {
     expect((await put('before')).status).toBe(200);
     const before = await generation();
-    const change = put('between');
+    const change = put('slow');
     await until('select 1 from cluster.state where holder is not null');
     await kernel.database.query(`update cluster.state set holder = 'two x', held_until = now() + interval '1 second'`);
     expect(await change).toMatchObject({ status: 409, body: { code: 'CONFLICT' } });
@@ -106,6 +113,7 @@ describe.runIf(TEST_SERVER)('on a server', () => {
     ]);
     expect((await kernel.call('GET', '/health/ready')).status).toBe(200);
     await kernel.database.query(`delete from plugin_installation`);
+    await kernel.database.query(`update cluster.state set generation = generation + 1`);
     await expect
       .poll(async () => (await kernel.call('GET', '/api/v1/nodes/one')).body)
       .toMatchObject({ converged: true });
