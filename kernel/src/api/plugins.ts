@@ -1,7 +1,7 @@
-import { AtollError } from '@atoll/plugin-sdk/contract';
+import { AtollError, allows } from '@atoll/plugin-sdk/contract';
 import { Type } from 'typebox';
 import type { NodeView } from '../cluster/index.js';
-import type { KernelRequest, KernelRoute } from '../http/kernel-route.js';
+import { actorOf, type KernelRequest, type KernelRoute } from '../http/kernel-route.js';
 import type { PluginHost, PluginInfo, PluginLogLine } from '../plugins/types.js';
 
 /** What is asked of the other nodes. */
@@ -57,7 +57,7 @@ export function pluginApi(host: PluginHost, nodes: Nodes): KernelRoute[] {
       path: `${base}/:id`,
       summary: 'One plugin',
       response: Plugin,
-      handle: ({ params }) => one(host, nodes, params.id!),
+      handle: (request) => one(host, nodes, request),
     },
     {
       ...manage,
@@ -143,10 +143,11 @@ async function acting(
 const standing = (plugin: PluginInfo | undefined): object | undefined =>
   plugin && { version: plugin.version, state: plugin.state, desired: plugin.desired };
 
-async function one(host: PluginHost, nodes: Nodes, id: string): Promise<object> {
+async function one(host: PluginHost, nodes: Nodes, request: KernelRequest): Promise<object> {
+  const id = request.params.id!;
   const plugin = host.get(id);
   if (!plugin) throw new AtollError('PLUGIN_NOT_FOUND', `There is no plugin "${id}".`);
-  const behind = await nodes.behind(id);
+  const behind = allows(actorOf(request), 'nodes.read') ? await nodes.behind(id) : [];
   const notOn = behind.map((node) => ({ node: node.id, reason: reasonOf(node, id) }));
   return { ...plugin, ...(notOn.length > 0 && { notConverged: notOn }) };
 }
