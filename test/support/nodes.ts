@@ -1,7 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { once } from 'node:events';
+import pg from 'pg';
 import WebSocket from 'ws';
 import { createTestDatabase, TEST_SERVER } from '../../kernel/src/database/testing.js';
 import { startTestKernel, type TestKernel } from './kernel.js';
@@ -39,8 +42,8 @@ export class TestNode {
         body: (isBytes ? body : JSON.stringify(body)) as NonNullable<RequestInit['body']>,
       }),
     });
-    const text = await response.text();
-    return { status: response.status, body: (text === '' ? undefined : JSON.parse(text)) as B };
+    const answer = await response.text();
+    return { status: response.status, body: (answer === '' ? undefined : JSON.parse(answer)) as B };
   }
 
   async plugin(
@@ -115,6 +118,20 @@ export class TestNodes {
     return node;
   }
 
+  /** Redis loses what it has of these nodes, as it does when it is started anew without having written anything. */
+  async emptyRedis(): Promise<void> {
+    const client = new pg.Client({ connectionString: this.postgres.url });
+    await client.connect();
+    try {
+      const { rows } = await client.query<{ installation: string }>('select installation from cluster.state');
+      const script = `return redis.call('del', unpack(redis.call('keys', ARGV[1])))`;
+      const lost = await redisCommand(['EVAL', script, '0', `atoll:${rows[0]!.installation}:*`]);
+      if (!/^:[1-9]/.test(lost)) throw new Error(`There was nothing to lose: ${lost}`);
+    } finally {
+      await client.end();
+    }
+  }
+
   async close(): Promise<void> {
     for (const { kernel } of this.#all)
       if (kernel.process.exitCode === null && kernel.process.signalCode === null) await kernel.stop();
@@ -123,4 +140,13 @@ export class TestNodes {
     for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true });
     await this.drop();
   }
+}
+
+/** The raw answer to one command. */
+async function redisCommand(parts: readonly string[]): Promise<string> {
+  const { hostname, port } = new URL(TEST_REDIS!);
+  const socket = connect(Number(port || 6379), hostname);
+  const lines = parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`);
+  socket.end(`*${parts.length}\r\n${lines.join('')}`);
+  return text(socket);
 }

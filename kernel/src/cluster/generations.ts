@@ -30,12 +30,10 @@ export class Generations {
     return { generation: Number(row?.generation ?? 0), packages: Number(row?.packages ?? 0) };
   }
 
-  /** After a restore the numbers may be less than what was restored with them. */
+  /** After a restore the number may be less than those that were restored with it. */
   async repair(): Promise<Standing> {
     await this.database.query(
-      `update cluster.state set
-              generation = greatest(generation, (select coalesce(max(generation), 0) from plugin_state)),
-              packages = greatest(packages, (select coalesce(max(changed), 0) from shared_package))`,
+      'update cluster.state set generation = greatest(generation, (select coalesce(max(generation), 0) from plugin_state))',
     );
     return this.read();
   }

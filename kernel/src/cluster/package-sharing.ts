@@ -59,7 +59,7 @@ export class PackageSharing {
     await store.refresh();
     const rows = await database.query<SharedVersion>(
       `select plugin, version, integrity, origin, source, channel, yanked, tarball is null as removed, changed
-         from shared_package where changed > $1 or plugin || '@' || version = any($2) order by changed`,
+         from cluster.package where changed > $1 or plugin || '@' || version = any($2) order by changed`,
       [this.#pulled, [...this.#refused.keys()]],
     );
     for (const row of rows) {
@@ -89,7 +89,7 @@ export class PackageSharing {
     const known = this.#shared.get(name);
     if (!known) return;
     await this.#write(
-      'update shared_package set changed = $1, tarball = null, yanked = null where plugin = $2 and version = $3',
+      'update cluster.package set changed = $1, tarball = null, yanked = null where plugin = $2 and version = $3',
       [id, version],
     );
     this.#shared.set(name, { ...known, yanked: null, removed: true });
@@ -123,7 +123,7 @@ export class PackageSharing {
       throw new AtollError('VERSION_EXISTS', `${plugin}@${version} has other content here than on the other nodes.`);
     if (!local || local.damaged) {
       const [row] = await database.query<{ tarball: Buffer | null }>(
-        'select tarball from shared_package where plugin = $1 and version = $2',
+        'select tarball from cluster.package where plugin = $1 and version = $2',
         [plugin, version],
       );
       if (!row?.tarball) return;
@@ -143,7 +143,7 @@ export class PackageSharing {
   async #offer({ id, version, integrity, origin, source, channel, yanked }: StoredVersion): Promise<void> {
     const tarball = await this.deps.store.tarball(id, version);
     await this.#write(
-      `insert into shared_package as p (changed, plugin, version, integrity, tarball, origin, source, channel, yanked)
+      `insert into cluster.package as p (changed, plugin, version, integrity, tarball, origin, source, channel, yanked)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
        on conflict (plugin, version) do update set tarball = excluded.tarball, yanked = excluded.yanked, changed = excluded.changed
         where p.integrity = excluded.integrity`,
@@ -154,7 +154,7 @@ export class PackageSharing {
 
   async #mark({ id, version, integrity, yanked }: StoredVersion): Promise<void> {
     const reason = yanked?.reason ?? null;
-    await this.#write('update shared_package set changed = $1, yanked = $4 where plugin = $2 and version = $3', [
+    await this.#write('update cluster.package set changed = $1, yanked = $4 where plugin = $2 and version = $3', [
       id,
       version,
       reason,

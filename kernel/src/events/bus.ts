@@ -159,6 +159,11 @@ export class EventBus {
     return event;
   }
 
+  /** Whether `record` writes to the database, so that it is worth a transaction. */
+  get keeps(): boolean {
+    return this.#transport.keep !== undefined;
+  }
+
   /** Runs all listeners at once and resolves with what failed, when all have ended or had their time. */
   async parallel(topic: string, data: unknown, options: EmitOptions = {}): Promise<unknown[]> {
     const event = this.#create(topic, data, options);

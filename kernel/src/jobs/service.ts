@@ -57,7 +57,7 @@ export class JobService {
 
   constructor(
     private readonly database: Database,
-    events: EventBus,
+    private readonly events: EventBus,
     private readonly limits: Config['jobs'],
     private readonly log: Logger,
   ) {
@@ -271,9 +271,9 @@ export class JobService {
     return { db: inTransaction(this.database) };
   }
 
-  /** A change with the event that tells of it. The embedded database keeps no events for others. */
+  /** A change with the event that tells of it. */
   #together<T>(work: () => Promise<T>): Promise<T> {
-    return this.database.engine === 'embedded' ? work() : this.database.transaction(work);
+    return this.events.keeps ? this.database.transaction(work) : work();
   }
 
   async #beat(): Promise<void> {

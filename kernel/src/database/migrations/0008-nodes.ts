@@ -3,7 +3,7 @@ import { Migration } from '@mikro-orm/migrations';
 /** Several kernels on one database: who is there, what has changed, what is still to be told, and packages for all. */
 export class Nodes extends Migration {
   override up(): void {
-    // A schema of its own: nothing of it is worth a backup.
+    // A schema of its own, which backups leave out: packages are in the nodes' registries, and the rest is of the moment.
     this.addSql('create schema cluster');
     this.addSql(`create table cluster.state (
       id int primary key check (id = 1),
@@ -39,7 +39,7 @@ export class Nodes extends Migration {
     )`);
     this.addSql('create index outbox_unsent on cluster.outbox (node, seq) where sent_at is null');
     this.addSql('create index outbox_sent on cluster.outbox (sent_at) where sent_at is not null');
-    this.addSql(`create table shared_package (
+    this.addSql(`create table cluster.package (
       plugin text not null,
       version text not null,
       integrity text not null,
@@ -51,7 +51,7 @@ export class Nodes extends Migration {
       changed bigint not null,
       primary key (plugin, version)
     )`);
-    this.addSql('create index shared_package_changed on shared_package (changed)');
+    this.addSql('create index package_changed on cluster.package (changed)');
     this.addSql('alter table plugin_state add column generation bigint not null default 0');
     this.addSql('alter table plugin_installation add column discard_state boolean not null default false');
   }
@@ -59,7 +59,6 @@ export class Nodes extends Migration {
   override down(): void {
     this.addSql('alter table plugin_installation drop column discard_state');
     this.addSql('alter table plugin_state drop column generation');
-    this.addSql('drop table shared_package');
     this.addSql('drop schema cluster cascade');
   }
 }
