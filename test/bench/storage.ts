@@ -2,7 +2,7 @@ import { PluginUnderTest } from '@atoll/kernel/testing';
 import pg from 'pg';
 import { pluginSource, writePlugin } from '../support/plugin-folder.js';
 import { ms, percent, type Row } from './report.js';
-import { median } from './stats.js';
+import { median, quantile } from './stats.js';
 
 /*
  * A plugin's documents against the same statements written by hand, through the same connections of the same database in the same
@@ -263,11 +263,6 @@ async function timed(run: Statement, count: number, lanes: number): Promise<Time
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   return { ms: performance.now() - began, times };
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
 /** The same numbers in every run. */

@@ -1,82 +1,85 @@
-import { Agent, request } from 'node:http';
-import { type Atoll, startAtoll } from './atoll-process.js';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestKernel } from '../support/kernel.js';
+import { newKey, packSample } from '../support/packages.js';
+import { pluginSource } from '../support/plugin-folder.js';
+import { startAtoll } from './atoll-process.js';
 import { ms, type Row } from './report.js';
-import { median } from './stats.js';
+import { median, quantile } from './stats.js';
+import { EVENTS, type Outcome, RATE, traffic } from './traffic.js';
 
-const RATE = 300;
-const SECONDS = 10;
+const SWAPS = 200;
+const CALM_MS = 10_000;
 const LIMIT_MS = 150;
-const PLUGIN = { id: 'swapped', setup: "http.get('/', () => ({ ok: true }));" };
+const ID = 'swapped';
 
-/** Requests at a constant rate, first with nothing else going on, then with one swap after the other. */
+const source = (version: string) =>
+  pluginSource(`
+  http.get('/', () => ({ ok: true, version: '${version}', tone: config.tone }));
+  http.get('/stream', async function* () {
+    for (let n = 0; n < ${EVENTS}; n++) { yield { n }; await new Promise((resolve) => setTimeout(resolve, 10)); }
+  });
+  ws.channel('echo', Type.Object({ n: Type.Integer() }), ({ data }) => ({ n: data.n }));
+`);
+
+/** Clients of all kinds at a constant rate, first with nothing else going on, then while versions and configuration change. */
 export async function benchSwap(): Promise<Row[]> {
-  await using atoll = await startAtoll([PLUGIN]);
-  await load(atoll, 2);
-  const calm = await load(atoll, SECONDS);
-  let done = false;
+  await using atoll = await startAtoll([]);
+  const { kernel } = atoll;
+  await publish(kernel);
+  await change(kernel, 'POST', `marketplace/${ID}/install`, { version: '1.0.0', consent: true });
+  await traffic(kernel, ID, sleep(2_000));
+  const calm = await traffic(kernel, ID, sleep(CALM_MS));
   const swaps: number[] = [];
-  const swapping = (async () => {
-    while (!done) swaps.push(await swap(atoll));
-  })();
-  const busy = await load(atoll, SECONDS);
-  done = true;
-  await swapping;
+  const busy = await traffic(kernel, ID, swapAll(kernel, swaps));
+  const count = Object.values(busy.times).reduce((sum, { length }) => sum + length, busy.failures.length);
+  if (busy.failures.length > 0) process.stderr.write(`${busy.failures.slice(0, 10).join('\n')}\n`);
   return [
     {
-      what: `${swaps.length} swaps in a row under ${RATE} requests/s`,
-      result: `${ms(median(swaps))} a swap, ${busy.failed} of ${busy.times.length} requests failed`,
+      what: `${SWAPS} upgrades, rollbacks and changes of configuration in a row under ${RATE} requests/s (JSON, SSE, WebSocket)`,
+      result: `${ms(median(swaps))} a swap, ${busy.failures.length} of ${count} requests failed`,
       target: `≤ ${LIMIT_MS} ms, none fails`,
-      met: median(swaps) <= LIMIT_MS && busy.failed === 0,
+      met: median(swaps) <= LIMIT_MS && busy.failures.length === 0,
     },
-    {
-      what: 'Requests meanwhile, p50 and p99',
-      result: `${ms(quantile(busy.times, 0.5))} and ${ms(quantile(busy.times, 0.99))}`,
-      baseline: `without swaps ${ms(quantile(calm.times, 0.5))} and ${ms(quantile(calm.times, 0.99))}`,
-    },
+    { what: 'JSON requests meanwhile, p50 and p99', result: figures(busy), baseline: `without swaps ${figures(calm)}` },
   ];
 }
 
-/** The bundle is at hand, as it is with an installed package. */
-async function swap({ kernel }: Atoll): Promise<number> {
-  const began = performance.now();
-  const response = await kernel.call(`/api/v1/plugins/${PLUGIN.id}/reload`, { method: 'POST' });
-  const { state } = (await response.json()) as { state: string };
-  if (state !== 'active') throw new Error(`After a swap the plugin is ${state}.`);
-  return performance.now() - began;
-}
+const figures = ({ times: { json } }: Outcome) => `${ms(quantile(json, 0.5))} and ${ms(quantile(json, 0.99))}`;
+const sleep = (time: number) => new Promise<void>((resolve) => setTimeout(resolve, time));
 
-/** Sends on time, whatever has been answered: a slow answer must not hide the ones behind it. */
-async function load({ kernel }: Atoll, seconds: number): Promise<{ times: number[]; failed: number }> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-  const times: number[] = [];
-  let failed = 0;
-  const sent: Promise<void>[] = [];
-  const began = performance.now();
-  for (let n = 0; n < RATE * seconds; n++) {
-    const due = began + (n * 1_000) / RATE;
-    while (performance.now() < due) await new Promise((resolve) => setTimeout(resolve, 1));
-    const one = get(`${kernel.url}/x/${PLUGIN.id}`, kernel.key, agent).then((fine) => {
-      times.push(performance.now() - due);
-      if (!fine) failed++;
-    });
-    sent.push(one);
+async function publish(kernel: TestKernel): Promise<void> {
+  const root = mkdtempSync(path.join(tmpdir(), 'atoll-bench-'));
+  const key = newKey();
+  for (const version of ['1.0.0', '2.0.0']) {
+    const config = { type: 'object', properties: { tone: { type: 'string', default: 'plain' } } };
+    const atoll = { mounts: [`/x/${ID}`], limits: { concurrency: 128 }, config };
+    const { bytes } = await packSample(
+      root,
+      { id: ID, version, atoll, files: { 'src/index.ts': source(version) } },
+      key,
+    );
+    const response = await kernel.call('/api/v1/marketplace/publish', { method: 'POST', body: new Uint8Array(bytes) });
+    if (response.status !== 201) throw new Error(await response.text());
   }
-  await Promise.all(sent);
-  agent.destroy();
-  return { times, failed };
+  rmSync(root, { recursive: true });
 }
 
-function get(url: string, key: string, agent: Agent): Promise<boolean> {
-  return new Promise((resolve) => {
-    const outgoing = request(url, { agent, headers: { authorization: `Bearer ${key}` } }, (response) => {
-      response.resume().on('end', () => resolve(response.statusCode === 200));
-    });
-    outgoing.on('error', () => resolve(false));
-    outgoing.end();
-  });
+/** Adds to `swaps` how long each took from the request to the answer, in ms: the new version serves then. */
+async function swapAll(kernel: TestKernel, swaps: number[]): Promise<void> {
+  for (let n = 0; n < SWAPS; n++) {
+    const began = performance.now();
+    if (n % 3 === 0) await change(kernel, 'POST', `plugins/${ID}/upgrade`, { version: '2.0.0', consent: true });
+    else if (n % 3 === 1) await change(kernel, 'PUT', `plugins/${ID}/config`, { tone: `tone ${n}` });
+    else await change(kernel, 'POST', `plugins/${ID}/rollback`, {});
+    swaps.push(performance.now() - began);
+  }
 }
 
-function quantile(values: readonly number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!;
+async function change(kernel: TestKernel, method: string, target: string, body: object): Promise<void> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await kernel.call(`/api/v1/${target}`, { method, headers, body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`${method} ${target}: ${response.status} ${await response.text()}`);
+  await response.body?.cancel();
 }

@@ -23,6 +23,16 @@ export const ServerSection = Type.Object(
       default: 10_000,
       description: 'How long in-flight requests may take after SIGTERM, in ms.',
     }),
+    headersTimeoutMs: Type.Integer({
+      minimum: 100,
+      default: 15_000,
+      description: "How long a client may take to send a request's headers, in ms.",
+    }),
+    requestTimeoutMs: Type.Integer({
+      minimum: 100,
+      default: 120_000,
+      description: 'How long a client may take to send a whole request, in ms.',
+    }),
     trustProxy: Type.Boolean({ default: false, description: 'Take the client address from X-Forwarded-For.' }),
     maxConnectionsPerAddress: Type.Integer({
       minimum: 1,

@@ -91,7 +91,8 @@ async function sendStream(ctx: HttpContext, reply: RouteReply, stream: AsyncIter
     res.end();
     return;
   }
-  res.flushHeaders();
+  // Otherwise the head goes out with the first chunk, in one write.
+  if (first.done) res.flushHeaders();
   try {
     for (let result = first; !result.done; result = await iterator.next()) {
       if (res.destroyed) break;
@@ -128,7 +129,8 @@ async function drained(res: ServerResponse): Promise<void> {
 function breakOff({ res, state }: HttpContext, error: AtollError): void {
   if (res.destroyed) return;
   if (!String(res.getHeader('content-type') ?? '').startsWith('text/event-stream')) {
-    res.destroy();
+    // Not before what was already written is on its way: it leaves at the end of the turn.
+    setImmediate(() => res.destroy());
     return;
   }
   res.end(`event: error\ndata: ${JSON.stringify(problemOf(error, state.requestId as string | undefined))}\n\n`);

@@ -53,6 +53,27 @@ it('431 for headers that are too large', async () => {
   expect(answer).toContain('application/problem+json');
 });
 
+it('408 for a client that trickles its headers, and for one that trickles its body, while others are served', async () => {
+  const echo = route({ method: 'POST', path: '/x' }, () => json(1));
+  server = await TestServer.start({ server: { headersTimeoutMs: 400, requestTimeoutMs: 800 }, routes: [echo] });
+  const head = 'POST /x HTTP/1.1\r\nhost: a\r\n';
+  const answers = [
+    trickled(head, 'x-slow: 1\r\n'),
+    trickled(`${head}authorization: ${AUTH.authorization}\r\ncontent-length: 1000\r\n\r\n`, 'x'),
+  ];
+  expect(await server.raw(plain('/health/live'))).toMatch(/^HTTP\/1\.1 200 /);
+  for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+});
+
+/** What the server answers to a client that sends a little every 50 ms and never comes to its end. */
+function trickled(begin: string, piece: string): Promise<string> {
+  const socket = connect(server.port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(begin);
+  const timer = setInterval(() => socket.write(piece), 50);
+  return readAll(socket).finally(() => clearInterval(timer));
+}
+
 it('400 for what is not HTTP', async () => {
   server = await TestServer.start();
   expect(await server.raw('\x16\x03\x01 this is TLS\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);

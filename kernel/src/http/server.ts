@@ -17,8 +17,13 @@ export class ServerGuard {
     private readonly server: Server,
     private readonly config: Config['server'],
   ) {
-    server.headersTimeout = 15_000;
-    server.requestTimeout = 120_000;
+    server.headersTimeout = config.headersTimeoutMs;
+    server.requestTimeout = config.requestTimeoutMs;
+    // Node looks every 30 s unless it is told before the server listens; koa-websocket makes the server without options.
+    (server as Server & { connectionsCheckingInterval: number }).connectionsCheckingInterval = Math.min(
+      5_000,
+      config.headersTimeoutMs,
+    );
     server.keepAliveTimeout = 10_000;
     server.on('connection', (socket) => this.#onConnection(socket));
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onClientError(error, socket as Socket));

@@ -1,7 +1,6 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { listPluginFolders, type PluginFolder } from '@atoll/registry';
-import semver from 'semver';
-import { KERNEL_VERSION } from '../version.js';
+import { engineProblem } from './fits.js';
 import type { PluginManager } from './manager.js';
 
 export interface InstallProblem {
@@ -45,15 +44,9 @@ export async function installPlugins({
     }
     for (const folder of scan.folders) {
       if (replaced.has(folder.manifest.id)) continue;
-      if (semver.satisfies(KERNEL_VERSION, folder.manifest.engine)) folders.push({ folder, origin });
-      else
-        problems.push({
-          dir: folder.dir,
-          error: new AtollError(
-            'MANIFEST_INVALID',
-            `"${folder.manifest.id}" needs the kernel ${folder.manifest.engine}; this is ${KERNEL_VERSION}.`,
-          ),
-        });
+      const error = engineProblem(folder.manifest);
+      if (error) problems.push({ dir: folder.dir, error });
+      else folders.push({ folder, origin });
     }
   }
   const packages = fromRegistry.folders.map((folder) => ({ folder, origin: 'third-party' as const }));

@@ -47,6 +47,7 @@ export class PluginLauncher {
     const isolate = await supervisor.start({
       name: manifest.id,
       group: this.#group(record),
+      apart: record.instance !== undefined,
       code,
       memoryMb: Math.min(manifest.limits.memoryMb, this.deps.config.sandbox.maxMemoryMb),
       timeoutMs: manifest.limits.timeoutMs,

@@ -104,8 +104,10 @@ export class PluginManager implements PluginHost {
       const folder = await readPluginFolder(record.folder.dir);
       if (folder.manifest.id !== id)
         throw new AtollError('PLUGIN_CLASH', `The folder now holds the plugin "${folder.manifest.id}".`);
-      if (record.instance) await this.#reconciler.swap(record, folder, options);
-      else {
+      if (record.instance) {
+        this.#reconciler.assertFits(folder);
+        await this.#reconciler.swap(record, folder, options);
+      } else {
         record.folder = folder;
         if (record.state === 'failed' || record.state === 'quarantined') this.#reconciler.set(record, 'installed');
         record.crashes.forgive();

@@ -7,6 +7,7 @@ import type { Grant } from '../net/index.js';
 import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
 import { compileGuestSchema } from '../schema/index.js';
 import type { SyscallTable } from '../syscalls/table.js';
+import { assertFits } from './fits.js';
 import { handOver } from './handoff.js';
 import type { PluginInstance } from './instance.js';
 import { PluginLauncher } from './launcher.js';
@@ -100,12 +101,22 @@ export class Reconciler {
     return [...this.records.values()].filter(({ desired }) => desired === 'enabled').map(manifestOf);
   }
 
+  /** Throws when this version of a running plugin could not run among the others, or they not with it. */
+  assertFits({ manifest }: PluginFolder): void {
+    const [candidate = manifest] = this.#withFakes([manifest]);
+    assertFits(candidate, this.#able(), [...this.records.values()].map(toNode));
+  }
+
   /** What could run: wanted, and not given up. */
   #able(): GraphNode[] {
     const able = (record: PluginRecord) =>
       record.desired === 'enabled' && record.state !== 'failed' && record.state !== 'quarantined';
-    const nodes: GraphNode[] = [...this.records.values()].filter(able).map(manifestOf);
-    return this.deps.fakes ? nodes.map((node) => withoutServices(node, this.deps.fakes!.services)) : nodes;
+    return this.#withFakes([...this.records.values()].filter(able).map(manifestOf));
+  }
+
+  #withFakes<T extends GraphNode>(nodes: T[]): T[] {
+    const { fakes } = this.deps;
+    return fakes ? nodes.map((node) => withoutServices(node, fakes.services)) : nodes;
   }
 
   async #hold(record: PluginRecord, reason: string): Promise<void> {
@@ -306,7 +317,7 @@ export class Reconciler {
 }
 
 /** The node without needing services that a test fakes. */
-function withoutServices(node: GraphNode, faked: readonly string[]): GraphNode {
+function withoutServices<T extends GraphNode>(node: T, faked: readonly string[]): T {
   return {
     ...node,
     consumes: Object.fromEntries(Object.entries(node.consumes).filter(([service]) => !faked.includes(service))),

@@ -38,6 +38,7 @@ export class IsolateHost {
   #run = 0;
   #runStarted = 0;
   #localCalls = 0;
+  #entering = false;
   #ended = false;
   #idle: (() => void) | undefined;
 
@@ -67,7 +68,13 @@ export class IsolateHost {
   deliver(frame: Frame): void {
     if (this.#ended) return;
     this.#queue.push(frame);
-    if (this.#runStarted === 0) void this.#pump();
+    if (this.#runStarted > 0 || this.#entering) return;
+    this.#entering = true;
+    // Not at once: what came in the same read shares one entry into the guest.
+    queueMicrotask(() => {
+      this.#entering = false;
+      if (this.#runStarted === 0) void this.#pump();
+    });
   }
 
   report(): IsolateReport {

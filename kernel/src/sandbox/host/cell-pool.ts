@@ -11,6 +11,10 @@ export interface CellPoolOptions extends CellHandlers {
 /** Groups that must not share a cell with others, whatever the limit: `solo:` plus the plugin's id. */
 export const SOLO_PREFIX = 'solo:';
 
+/** Cells beyond `maxCells` for versions that are tried beside running ones. */
+const EXTRA_CELLS = 2;
+/** How long a cell that a swap emptied is kept for the next one, in ms. */
+const IDLE_MS = 5_000;
 const BACKOFF_MS = 200;
 const BACKOFF_MAX_MS = 30_000;
 
@@ -19,6 +23,8 @@ interface Resident {
   groups: Set<string>;
   /** Isolates that were given this cell and not released yet. */
   users: number;
+  /** Runs while nobody uses it. */
+  idle?: NodeJS.Timeout;
 }
 
 /** Which group lives in which cell, and the warm spares. */
@@ -40,11 +46,15 @@ export class CellPool {
     return [...this.#all];
   }
 
-  /** A ready cell for an isolate of this group. Each acquire needs one release, unless the cell is retired. */
-  async acquire(group: string): Promise<CellProcess> {
+  /**
+   * A ready cell for an isolate of this group; `apart` from all others of it, as far as the limit allows. Each acquire needs one
+   * release, unless the cell is retired.
+   */
+  async acquire(group: string, apart = false): Promise<CellProcess> {
     if (this.#closed) throw new AtollError('SHUTTING_DOWN');
-    const resident = this.#find(group) ?? this.#settle(group);
+    const resident = this.#find(group, apart) ?? this.#settle(group, apart);
     resident.users++;
+    clearTimeout(resident.idle);
     try {
       await resident.cell.ready();
       return resident.cell;
@@ -60,12 +70,26 @@ export class CellPool {
     if (!resident) return;
     resident.users--;
     if (resident.users > 0) return;
+    const [alike, used] = [this.#alike(resident), (one: Resident) => one.users > 0];
+    if (alike.some(used)) resident.idle = setTimeout(() => this.#end(resident), IDLE_MS).unref();
+    else for (const one of [resident, ...alike]) this.#end(one);
+  }
+
+  #end({ cell }: Resident): void {
     this.retire(cell);
     cell.kill();
   }
 
+  /** The other cells of its groups. */
+  #alike(resident: Resident): Resident[] {
+    return this.#residents.filter(
+      (one) => one !== resident && [...one.groups].some((group) => resident.groups.has(group)),
+    );
+  }
+
   /** The cell takes no one any more. */
   retire(cell: CellProcess): void {
+    clearTimeout(this.#residents.find((one) => one.cell === cell)?.idle);
     this.#residents = this.#residents.filter((one) => one.cell !== cell);
     this.#spares = this.#spares.filter((spare) => spare !== cell);
     if (!this.#closed) this.#refill();
@@ -74,21 +98,23 @@ export class CellPool {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#pause);
+    for (const { idle } of this.#residents) clearTimeout(idle);
     const gone = [...this.#all].map((cell) => cell.gone());
     for (const cell of this.#all) cell.kill();
     await Promise.all(gone);
   }
 
-  #find(group: string): Resident | undefined {
-    return this.#residents.find((resident) => resident.groups.has(group));
+  #find(group: string, apart: boolean): Resident | undefined {
+    const own = this.#residents.filter((resident) => resident.groups.has(group));
+    return own.find(({ users }) => users === 0 || !apart);
   }
 
   /** Gives the group a cell of its own, or, at the limit, a place in the one with the fewest isolates. */
-  #settle(group: string): Resident {
+  #settle(group: string, apart: boolean): Resident {
     const shared = this.#residents.filter(
       (resident) => ![...resident.groups].some((one) => one.startsWith(SOLO_PREFIX)),
     );
-    if (shared.length >= this.options.maxCells && !group.startsWith(SOLO_PREFIX)) {
+    if (shared.length >= this.options.maxCells + (apart ? EXTRA_CELLS : 0) && !group.startsWith(SOLO_PREFIX)) {
       const emptiest = shared.reduce((least, one) => (one.users < least.users ? one : least));
       emptiest.groups.add(group);
       return emptiest;

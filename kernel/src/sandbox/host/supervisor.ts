@@ -1,5 +1,6 @@
 import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
 import type { IsolateEnd, IsolateEnded, IsolateReport, PingReply } from '../cell/control.js';
+import type { GuestFailure } from '../engine/engine.js';
 import { CellPool, type CellPoolOptions } from './cell-pool.js';
 import type { CellProcess } from './cell-process.js';
 import { Deadlines } from './deadlines.js';
@@ -23,6 +24,8 @@ export interface IsolateSpec {
   name: string;
   /** Isolates of one group may share a cell. */
   group: string;
+  /** In a cell without any other of its group: what is tried must not be able to end what runs. */
+  apart?: boolean;
   code: string;
   memoryMb: number;
   timeoutMs: number;
@@ -98,7 +101,7 @@ export class Supervisor {
 
   /** Creates an isolate and evaluates the plugin's bundle in it. Rejects with an AtollError; nothing is left then. */
   async start(spec: IsolateSpec): Promise<SupervisedIsolate> {
-    const cell = await this.#pool.acquire(spec.group);
+    const cell = await this.#pool.acquire(spec.group, spec.apart);
     const isolate = this.#register(spec, cell);
     try {
       const { name, memoryMb, timeoutMs } = spec;
@@ -281,9 +284,20 @@ export class Supervisor {
   }
 }
 
+const FAILURE: Record<GuestFailure, string> = {
+  timeout: 'Its top-level code ran for too long',
+  memory: 'Its top-level code ran out of memory',
+  disposed: 'Its isolate was gone before its top-level code had ended',
+  error: 'Its top-level code failed',
+};
+
 function toStartError(error: unknown): AtollError {
   if (!(error instanceof AtollError))
     return new AtollError('PLUGIN_START_FAILED', error instanceof Error ? error.message : String(error));
+  if (error.code === 'PLUGIN_START_FAILED') {
+    const { failure } = (error.extras ?? {}) as { failure?: GuestFailure };
+    return new AtollError('PLUGIN_START_FAILED', `${FAILURE[failure ?? 'error']}: ${error.message}`);
+  }
   if (error.code !== 'DEADLINE_EXCEEDED') return error;
   return new AtollError('PLUGIN_START_FAILED', 'Its top-level code did not finish in time.');
 }
