@@ -7,7 +7,7 @@ import {
   type ResolutionPlan,
   resolve,
 } from '@atoll/registry';
-import semver from 'semver';
+import { engineProblem } from '../plugins/fits.js';
 import type { Changes, PluginChange, PluginManager } from '../plugins/manager.js';
 import type { SwapOptions } from '../plugins/types.js';
 import { KERNEL_VERSION } from '../version.js';
@@ -64,9 +64,9 @@ export class Installer {
   /** A version that can be started here. Throws what unpacking throws, or MANIFEST_INVALID when it is for another kernel. */
   async folderOf(id: string, version: string): Promise<PluginFolder> {
     const folder = await this.deps.store.unpack(id, version);
-    const { engine } = folder.manifest;
-    if (semver.satisfies(KERNEL_VERSION, engine)) return folder;
-    throw new AtollError('MANIFEST_INVALID', `"${id}" needs the kernel ${engine}; this is ${KERNEL_VERSION}.`);
+    const problem = engineProblem(folder.manifest);
+    if (problem) throw problem;
+    return folder;
   }
 
   /** Throws CONSENT_NEEDED, and what resolving, unpacking and starting throw; nothing has changed then. */
