@@ -135,6 +135,9 @@ export class TestNodes {
   async close(): Promise<void> {
     for (const { kernel } of this.#all)
       if (kernel.process.exitCode === null && kernel.process.signalCode === null) await kernel.stop();
+    this.postgres.restore();
+    // Nothing is left behind, unless nothing was there.
+    await this.emptyRedis().catch(() => {});
     await this.postgres.close();
     await this.redis.close();
     for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true });
