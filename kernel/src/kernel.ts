@@ -13,6 +13,7 @@ import { resolve, register } from './di/container.js';
 import * as T from './di/tokens.js';
 import { createHttpApp, ServerGuard } from './http/index.js';
 import { auditApi } from './api/audit.js';
+import { canaryApi } from './api/canaries.js';
 import { databaseApi } from './api/database.js';
 import { jobApi } from './api/jobs.js';
 import { pluginDataApi } from './api/plugin-data.js';
@@ -20,6 +21,8 @@ import { nodeApi } from './api/nodes.js';
 import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
 import { limitApi } from './api/limits.js';
+import { secretApi } from './api/secrets.js';
+import { pluginPermissionApi } from './api/plugin-permissions.js';
 import { pluginApi } from './api/plugins.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
@@ -75,12 +78,14 @@ export class Kernel {
     await resolve(this.container, T.CLUSTER).join(url);
     await resolve(this.container, T.IDENTITY).start();
     resolve(this.container, T.AUDIT).start();
+    await resolve(this.container, T.SECRET_VAULT).start();
     await resolve(this.container, T.RATE_LIMITS).start();
     this.#sweepStorage();
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
     await step('plugins', () => manager.start());
     await resolve(this.container, T.CLUSTER).started(new Map(problems.map(({ dir, error }) => [dir, error.message])));
+    await resolve(this.container, T.FOLLOWER).start();
     this.#ready = true;
     return { url, rootKey, plugins: manager.list(), problems, steps };
   }
@@ -90,18 +95,21 @@ export class Kernel {
     this.#ready = false;
     await this.#gateway?.close();
     await this.#guard?.close();
+    if (this.container.isRegistered(T.PACKAGE_STORE)) await resolve(this.container, T.FOLLOWER).close();
     await resolve(this.container, T.CLUSTER).leave();
     await resolve(this.container, T.PLUGIN_MANAGER).close();
     await resolve(this.container, T.JOBS).close();
     await resolve(this.container, T.SUPERVISOR).close();
     await resolve(this.container, T.EVENT_BUS).close();
     await resolve(this.container, T.PLUGIN_FETCH).close();
+    resolve(this.container, T.CACHE).close();
     if (this.container.isRegistered(T.MASTER_KEY)) {
       resolve(this.container, T.RATE_LIMITS).close();
-      resolve(this.container, T.REDIS)?.disconnect();
+      await resolve(this.container, T.SECRET_VAULT).close();
       await resolve(this.container, T.IDENTITY).close();
       await resolve(this.container, T.AUDIT).close();
     }
+    resolve(this.container, T.REDIS)?.disconnect();
     await resolve(this.container, T.DATABASE).close();
     if (this.container.isRegistered(T.PACKAGE_STORE)) resolve(this.container, T.PACKAGE_STORE).close();
   }
@@ -120,7 +128,7 @@ export class Kernel {
     const { server, auth } = this.options.config;
     const rootKey = await loadRootKey(path.resolve(server.dataDir), auth.adminKey);
     register(this.container, T.ROOT_KEY, new RootKeyAuthenticator(rootKey.key));
-    register(this.container, T.MASTER_KEY, await loadMasterKey(path.resolve(server.dataDir), auth.masterKey));
+    register(this.container, T.MASTER_KEY, await loadMasterKey(path.resolve(server.dataDir), auth));
     return rootKey;
   }
 
@@ -160,17 +168,24 @@ export class Kernel {
       limits: resolve(this.container, T.RATE_LIMITS),
       kernelRoutes: [
         ...pluginApi(host, cluster),
+        ...pluginPermissionApi(host.permissions),
+        ...canaryApi(host.canaries),
         ...nodeApi(cluster),
         ...marketplaceApi({
           host,
           store: resolve(this.container, T.PACKAGE_STORE),
           installer: () => resolve(this.container, T.INSTALLER),
+          follower: () => resolve(this.container, T.FOLLOWER),
           changes: (work, removed) => cluster.changePackages(work, removed),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...limitApi(resolve(this.container, T.RATE_LIMITS)),
         ...auditApi(resolve(this.container, T.AUDIT), resolve(this.container, T.IDENTITY)),
-        ...pluginDataApi(resolve(this.container, T.STORAGE), host),
+        ...pluginDataApi(resolve(this.container, T.STORAGE), host, [
+          (id) => resolve(this.container, T.CACHE).purge(id),
+          (id) => resolve(this.container, T.SECRET_VAULT).revokeAll(id),
+        ]),
+        ...secretApi(resolve(this.container, T.SECRET_VAULT)),
         ...jobApi(resolve(this.container, T.JOBS)),
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],

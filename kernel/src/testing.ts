@@ -7,7 +7,8 @@ import Value from 'typebox/value';
 import { type Config, ConfigSchema } from './config/index.js';
 import { Database } from './database/index.js';
 import { createTestDatabase, TEST_SERVER } from './database/testing.js';
-import { register, resolve } from './di/container.js';
+import { createCache } from './di/compose.js';
+import { register, registerLazy, resolve } from './di/container.js';
 import * as T from './di/tokens.js';
 import { Kernel } from './kernel.js';
 import { PluginFetch, type PluginFetchReply, type PluginFetchRequest, type SecretSource } from './net/index.js';
@@ -42,6 +43,7 @@ export class PluginUnderTest {
 
   private constructor(
     private readonly kernel: Kernel,
+    private readonly clock: { now: number } | undefined,
     readonly id: string,
     private readonly url: string,
     private readonly cleanUp: () => Promise<void>,
@@ -60,16 +62,17 @@ export class PluginUnderTest {
     };
     const config = testConfig(dir, dataDir, manifest.id, options);
     if (server) config.database.url = server.url;
+    const clock = options.now === undefined ? undefined : { now: options.now };
     const kernel = new Kernel({
       config,
-      override: (container) => fakeCapabilities(container, options),
+      override: (container) => fakeCapabilities(container, options, clock),
       fakes: {
         services: Object.keys(options.services ?? {}),
         ...(options.now !== undefined && { clockStart: options.now }),
       },
     });
     const { url } = await kernel.start();
-    const test = new PluginUnderTest(kernel, manifest.id, url, cleanUp);
+    const test = new PluginUnderTest(kernel, clock, manifest.id, url, cleanUp);
     resolve(kernel.container, T.EVENT_BUS).subscribe('**', (event) => test.events.push(event));
     const info = resolve(kernel.container, T.PLUGIN_MANAGER).get(manifest.id);
     if (info?.state === 'active') return test;
@@ -101,6 +104,7 @@ export class PluginUnderTest {
 
   /** Moves the manual clock, in ms. */
   async advance(ms: number): Promise<void> {
+    if (this.clock) this.clock.now += ms;
     const instance = resolve(this.kernel.container, T.PLUGIN_MANAGER).instance(this.id);
     await instance?.call({ meta: { m: 'clock', advance: ms }, timeoutMs: 10_000, traceparent: newTraceparent() });
   }
@@ -136,9 +140,17 @@ function testConfig(dir: string, dataDir: string, id: string, { config }: Plugin
   };
 }
 
-function fakeCapabilities(container: Kernel['container'], options: PluginUnderTestOptions): void {
+function fakeCapabilities(
+  container: Kernel['container'],
+  options: PluginUnderTestOptions,
+  clock: { now: number } | undefined,
+): void {
+  // Entries grow old by the plugin's clock.
+  if (clock) registerLazy(container, T.CACHE, (c) => createCache(c, () => clock.now));
   const { fetch: fake, services, secrets = [] } = options;
-  const source: SecretSource = { get: (name) => (secrets.includes(name) ? { value: 'faked', hosts: [] } : undefined) };
+  const source: SecretSource = {
+    get: (name) => (secrets.includes(name) ? { hosts: [], reveal: () => 'faked' } : undefined),
+  };
   register(container, T.SECRETS, source);
   const { database: config } = resolve(container, T.CONFIG);
   const [log, metrics] = [resolve(container, T.LOGGER), resolve(container, T.METRICS)];
@@ -161,6 +173,7 @@ class FakedFetch extends PluginFetch {
   override async fetch(request: PluginFetchRequest): Promise<PluginFetchReply> {
     this.assertGranted(request);
     const { url, method, headers } = request.head;
+    request.onUse?.(new URL(url));
     const chunks: Buffer[] = [];
     if (Buffer.isBuffer(request.body)) chunks.push(request.body);
     else if (request.body) for await (const chunk of request.body) chunks.push(chunk);

@@ -1,4 +1,5 @@
 export { type Static, Type } from 'typebox';
+export * from './cache.js';
 export * from './capabilities.js';
 export * from './contract/index.js';
 export * from './http.js';

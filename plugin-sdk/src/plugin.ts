@@ -1,3 +1,4 @@
+import type { Cache } from './cache.js';
 import type { Events, Lifecycle, Log, Metrics, Secrets, Ws } from './capabilities.js';
 import type { Http } from './http.js';
 import type { Jobs, Schedule } from './jobs.js';
@@ -15,6 +16,7 @@ export interface PluginContext<Config = Record<string, unknown>> {
   readonly services: Services;
   readonly secrets: Secrets;
   readonly storage: Storage;
+  readonly cache: Cache;
   readonly jobs: Jobs;
   readonly schedule: Schedule;
   readonly log: Log;

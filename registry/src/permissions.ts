@@ -76,10 +76,10 @@ export function diffPermissions(before: AskingManifest | undefined, after: Askin
 }
 
 const beyond = (some: readonly Permission[], granted: readonly Permission[]): Permission[] =>
-  some.filter((one) => !granted.some((other) => covers(other, one)));
+  some.filter((one) => !granted.some((other) => permissionCovers(other, one)));
 
 /** Whether a grant includes a permission. */
-function covers(grant: Permission, permission: Permission): boolean {
+export function permissionCovers(grant: Permission, permission: Permission): boolean {
   if (grant.kind !== permission.kind) return false;
   if (grant.value === undefined || permission.value === undefined || grant.value === permission.value) return true;
   switch (permission.kind) {

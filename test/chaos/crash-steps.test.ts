@@ -98,6 +98,12 @@ const remove = () => send('DELETE', '/api/v1/plugins/diary');
 const configure = (tone: string) => send('PUT', '/api/v1/plugins/diary/config', { tone });
 const swap = () => send('POST', '/api/v1/plugins/diary/reload', {});
 
+const canary = async () => {
+  const spec = { header: { name: 'x-canary' }, rule: { promoteAfterMs: null } };
+  await send('POST', '/api/v1/plugins/diary/upgrade', { consent: true, canary: spec });
+  return send('POST', '/api/v1/plugins/diary/canary/promote', {});
+};
+
 interface Operation {
   name: string;
   /** What there is before, and after it was acknowledged. */
@@ -113,6 +119,12 @@ const OPERATIONS: Operation[] = [
     before: { version: '1.0.0', tone: 'plain' },
     after: { version: '2.0.0', tone: 'plain' },
     run: upgrade,
+  },
+  {
+    name: 'canary and promotion',
+    before: { version: '1.0.0', tone: 'plain' },
+    after: { version: '2.0.0', tone: 'plain' },
+    run: canary,
   },
   {
     name: 'rollback',

@@ -113,6 +113,25 @@ describe('the marketplace', () => {
     expect(await says('tide')).toBe('tide 1.2.0');
   });
 
+  it('keeps away from an upgrade what was taken away before, and gives it what was consented to', async () => {
+    await publish({ id: 'dune', atoll: { permissions: { storage: true, jobs: true } } });
+    await send('POST', 'marketplace/dune/install', { consent: true });
+    expect(await send('PUT', 'plugins/dune/permissions', { jobs: true })).toMatchObject({ status: 200 });
+    const more = { permissions: { storage: true, jobs: true, schedule: true } };
+    await publish({ id: 'dune', version: '1.1.0', atoll: more });
+    expect(await send('POST', 'plugins/dune/upgrade')).toMatchObject({ status: 409, body: { code: 'CONSENT_NEEDED' } });
+    expect(await send('POST', 'plugins/dune/upgrade', { consent: true })).toMatchObject({ status: 200 });
+    expect((await send('GET', 'plugins/dune/permissions')).body).toMatchObject({
+      asked: more.permissions,
+      granted: { storage: false, jobs: true, schedule: true },
+    });
+    await send('POST', 'plugins/dune/rollback');
+    expect((await send('GET', 'plugins/dune/permissions')).body).toMatchObject({
+      granted: { storage: false, jobs: true },
+    });
+    await send('DELETE', 'plugins/dune');
+  });
+
   it('keeps the old version when the new one is broken', async () => {
     const broken = [
       'throw new Error("no");',

@@ -16,6 +16,8 @@ export async function atoll(
   cwd: string,
   args: readonly string[],
   env: Record<string, string> = {},
+  /** Standard input. */
+  input?: string,
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd,
@@ -24,6 +26,7 @@ export async function atoll(
   const printed = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (printed.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (printed.stderr += chunk.toString()));
+  if (input !== undefined) child.stdin.end(input);
   const [code] = (await once(child, 'close')) as [number];
   return { code, ...printed };
 }

@@ -29,7 +29,7 @@ export interface PluginOnDisk {
 /** A plugin whose setup is this code; `http`, `events` and so on are in scope. */
 export function pluginSource(setup: string): string {
   return `import { definePlugin, Type } from '@atoll/plugin-sdk';
-export default definePlugin(({ http, ws, events, services, secrets, storage, jobs, schedule, log, metrics, lifecycle, config }) => {
+export default definePlugin(({ http, ws, events, services, secrets, storage, cache, jobs, schedule, log, metrics, lifecycle, config }) => {
 ${setup}
 });
 `;

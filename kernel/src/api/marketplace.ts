@@ -12,7 +12,9 @@ import { Type } from 'typebox';
 import type { PackageName } from '../cluster/index.js';
 import { readBody } from '../http/body.js';
 import type { KernelRoute } from '../http/kernel-route.js';
-import type { Installer, InstallOptions, Outcome } from '../marketplace/installer.js';
+import type { Follower } from '../marketplace/follower.js';
+import type { Installer, InstallOptions, Outcome, UpgradeOptions } from '../marketplace/installer.js';
+import { CanaryRequest } from '../plugins/canary/spec.js';
 import type { PluginHost } from '../plugins/types.js';
 
 const Search = Type.Object({
@@ -32,6 +34,7 @@ const Install = Type.Object({
   dryRun: Type.Boolean({ default: false, description: 'Only tells what would be done.' }),
   discardState: Type.Boolean({ default: false }),
 });
+const Upgrade = Type.Object({ ...Install.properties, canary: Type.Optional(CanaryRequest) });
 const Publish = Type.Object({
   channel: Type.Optional(
     Type.Union([Type.Literal('latest'), Type.Literal('next')], {
@@ -46,6 +49,7 @@ export interface MarketplaceDeps {
   store: PackageStore;
   /** Made when it is first needed: the database opens beside everything else. */
   installer: () => Installer;
+  follower: () => Follower;
   host: PluginHost;
   /** Runs a change of the packages, so that all nodes have it; `removed` is the one that it removes. */
   changes: <T>(work: () => Promise<T>, removed?: PackageName) => Promise<T>;
@@ -53,7 +57,7 @@ export interface MarketplaceDeps {
 
 /** `/api/v1/marketplace`, and what of it changes `/api/v1/plugins`. */
 export function marketplaceApi(deps: MarketplaceDeps): KernelRoute[] {
-  return [...browsing(deps), ...publishing(deps), ...installing(deps)];
+  return [...browsing(deps), ...publishing(deps), ...installing(deps), following(deps)];
 }
 
 function browsing({ store, host }: MarketplaceDeps): KernelRoute[] {
@@ -189,8 +193,9 @@ function publishing({ store, host, changes }: MarketplaceDeps): KernelRoute[] {
 function installing({ installer, host }: MarketplaceDeps): KernelRoute[] {
   const common = { tag: 'marketplace', permission: 'plugins.manage' as const, response: Done };
   const plugins = '/api/v1/plugins';
-  const answer = (id: string, { plan, done }: Outcome) => ({
+  const answer = (id: string, { plan, done, canary }: Outcome) => ({
     done,
+    ...(canary && { canary }),
     plan: plan.steps,
     needConsent: plan.needConsent,
     unchanged: plan.unchanged,
@@ -210,10 +215,10 @@ function installing({ installer, host }: MarketplaceDeps): KernelRoute[] {
       ...common,
       method: 'POST',
       path: `${plugins}/:id/upgrade`,
-      summary: 'Swap in the newest version, or the one named',
-      body: Install,
+      summary: 'Swap in the newest version, or the one named; with `canary`, for some calls first',
+      body: Upgrade,
       handle: async ({ params, body }) =>
-        answer(params.id!, await installer().upgrade(params.id!, body as InstallOptions)),
+        answer(params.id!, await installer().upgrade(params.id!, body as UpgradeOptions)),
     },
     {
       ...common,
@@ -238,6 +243,26 @@ function installing({ installer, host }: MarketplaceDeps): KernelRoute[] {
       },
     },
   ];
+}
+
+function following({ follower, host }: MarketplaceDeps): KernelRoute {
+  const channels = [Type.Literal('latest'), Type.Literal('next'), Type.Null()];
+  return {
+    tag: 'marketplace',
+    permission: 'plugins.manage',
+    method: 'PUT',
+    path: '/api/v1/plugins/:id/follow',
+    action: 'plugins.follow',
+    summary: 'Swap new versions of a channel in by themselves, or null: no longer',
+    body: Type.Object({ channel: Type.Union(channels) }),
+    handle: async ({ params, body, note }) => {
+      const id = params.id!;
+      const channel = (body.channel ?? undefined) as Channel | undefined;
+      const before = await follower().follow(id, channel);
+      note({ target: `plugin:${id}`, before: { follows: before ?? null }, after: { follows: channel ?? null } });
+      return host.get(id);
+    },
+  };
 }
 
 function need(store: PackageStore, id: string, version: string): StoredVersion {

@@ -10,7 +10,12 @@ const Usage = Type.Object({ rows: Type.Integer(), bytes: Type.Integer() });
 const ID = /^[a-z][a-z0-9-]{0,63}$/;
 
 /** `/api/v1/plugins/{id}/data`: what a plugin has stored. Also of one that is gone: data outlives its plugin until it is purged. */
-export function pluginDataApi(storage: StorageService, host: PluginHost): KernelRoute[] {
+export function pluginDataApi(
+  storage: StorageService,
+  host: PluginHost,
+  /** What else is kept for a plugin by its id, and goes with its data. */
+  purges: readonly ((id: string) => Promise<void>)[],
+): KernelRoute[] {
   const path = '/api/v1/plugins/:id/data';
   const common = { path, tag: 'plugins', permission: 'plugins.manage' as const };
   const known = async (id: string): Promise<string> => {
@@ -42,6 +47,8 @@ export function pluginDataApi(storage: StorageService, host: PluginHost): Kernel
       summary: 'Delete everything the plugin has stored; tells how much that was',
       response: Usage,
       handle: async ({ params }) => {
+        // Of one that is gone and has stored nothing, something may be left there all the same.
+        if (ID.test(params.id!)) await Promise.all(purges.map((purge) => purge(params.id!)));
         const id = await known(params.id!);
         const before = await storage.usage(id);
         await storage.purge(id);

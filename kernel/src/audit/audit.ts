@@ -58,7 +58,7 @@ export class Audit implements DenialSink {
   }
 
   verify(): Promise<AuditReport> {
-    return verifyTrail(this.deps.database, this.trail.hash);
+    return verifyTrail(this.deps.database, this.trail.keys);
   }
 
   async close(): Promise<void> {

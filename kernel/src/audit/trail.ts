@@ -2,7 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { MasterKey } from '../auth/index.js';
 import { HOME } from '../auth/index.js';
 import type { Database } from '../database/index.js';
-import { ChainHash, type Ends, GENESIS } from './chain.js';
+import { type ChainHash, type Ends, GENESIS } from './chain.js';
+import { ChainKeys } from './chain-keys.js';
 import { type AuditEntry, type Deed, type Origin, type Outcome, recordable } from './entry.js';
 
 interface Scope {
@@ -17,23 +18,20 @@ interface EndsRow {
   first_previous: string;
   last_seq: string;
   last_hash: string;
+  seal: string;
 }
 
 const scopes = new AsyncLocalStorage<Scope>();
 
 /** Writes who did what: one chain for the whole installation, so one entry after the other. */
 export class AuditTrail {
-  readonly #hash: ChainHash;
+  readonly keys: ChainKeys;
 
   constructor(
     private readonly database: Database,
     master: MasterKey,
   ) {
-    this.#hash = new ChainHash(master.derive('audit trail'));
-  }
-
-  get hash(): ChainHash {
-    return this.#hash;
+    this.keys = new ChainKeys(database, master);
   }
 
   /** Runs what changes something; `deed` is filled in meanwhile. When it resolves, its entry is written: with the change itself where that can be one transaction. */
@@ -69,22 +67,26 @@ export class AuditTrail {
     more: { code?: string; count?: number } = {},
   ): Promise<void> {
     await this.database.transaction(async () => {
-      const ends = await this.#lock();
+      const { ends, seal } = await this.#lock();
+      const hash = await this.keys.next(ends, seal);
       const entry = toEntry(ends.lastSeq + 1, origin, deed, outcome, more);
       const text = JSON.stringify(entry);
-      const lastHash = this.#hash.next(ends.lastHash, text);
+      const lastHash = hash.next(ends.lastHash, text);
       await this.database.query(
         'insert into audit_entry (seq, at, organisation, actor, action, outcome, entry, hash) values ($1, $2, $3, $4, $5, $6, $7, $8)',
         [entry.seq, entry.at, entry.organisation, entry.actor.id, entry.action, outcome, text, lastHash],
       );
-      await this.#setEnds({ ...ends, lastSeq: entry.seq, lastHash });
+      await this.#setEnds({ ...ends, lastSeq: entry.seq, lastHash }, hash);
     });
   }
 
   /** Removes entries from before this time. The chain says that it begins later now. Resolves with how many went. */
   async forget(before: Date, limit = 10_000): Promise<number> {
     return this.database.transaction(async () => {
-      const ends = await this.#lock();
+      const { ends, seal } = await this.#lock();
+      const hash = this.keys.present(ends, seal);
+      // Somebody has altered it: to go on would hide that.
+      if (!hash) return 0;
       // Whole from the beginning: a clock that was set back must not make holes.
       const [kept] = await this.database.query<{ seq: string }>(
         'select seq from audit_entry where at >= $1 order by seq limit 1',
@@ -98,34 +100,36 @@ export class AuditTrail {
       // There is a hole: to go on would hide it.
       if (!last) return 0;
       await this.database.query('delete from audit_entry where seq < $1', [end]);
-      await this.#setEnds({ ...ends, firstSeq: end, firstPrevious: last.hash });
+      await this.database.query('delete from audit_key where last_seq < $1', [end]);
+      await this.#setEnds({ ...ends, firstSeq: end, firstPrevious: last.hash }, hash);
       return end - ends.firstSeq;
     });
   }
 
   /** Everybody who writes waits here for the one before. */
-  async #lock(): Promise<Ends> {
+  async #lock(): Promise<{ ends: Ends; seal: string }> {
     const find = () => this.database.query<EndsRow>('select * from audit_ends where id = 1 for update');
     const [row] = await find();
-    if (row) return toEnds(row);
+    if (row) return { ends: toEnds(row), seal: row.seal };
     const none: Ends = { firstSeq: 1, firstPrevious: GENESIS, lastSeq: 0, lastHash: GENESIS };
     await this.database.query(
       `insert into audit_ends (id, first_seq, first_previous, last_seq, last_hash, seal) values (1, $1, $2, $3, $4, $5)
        on conflict do nothing`,
-      [none.firstSeq, none.firstPrevious, none.lastSeq, none.lastHash, this.#hash.seal(none)],
+      [none.firstSeq, none.firstPrevious, none.lastSeq, none.lastHash, (await this.keys.next(none, '')).seal(none)],
     );
-    return toEnds((await find())[0]!);
+    const [made] = await find();
+    return { ends: toEnds(made!), seal: made!.seal };
   }
 
-  async #setEnds(ends: Ends): Promise<void> {
+  async #setEnds(ends: Ends, hash: ChainHash): Promise<void> {
     await this.database.query(
       'update audit_ends set first_seq = $1, first_previous = $2, last_seq = $3, last_hash = $4, seal = $5 where id = 1',
-      [ends.firstSeq, ends.firstPrevious, ends.lastSeq, ends.lastHash, this.#hash.seal(ends)],
+      [ends.firstSeq, ends.firstPrevious, ends.lastSeq, ends.lastHash, hash.seal(ends)],
     );
   }
 }
 
-export const toEnds = (row: EndsRow): Ends => ({
+export const toEnds = (row: Omit<EndsRow, 'seal'>): Ends => ({
   firstSeq: Number(row.first_seq),
   firstPrevious: row.first_previous,
   lastSeq: Number(row.last_seq),

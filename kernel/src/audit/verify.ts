@@ -1,6 +1,6 @@
 import type { Database } from '../database/index.js';
 import type { AuditEntry } from './entry.js';
-import type { ChainHash } from './chain.js';
+import type { ChainKeys } from './chain-keys.js';
 import { toEnds } from './trail.js';
 
 export interface AuditReport {
@@ -28,7 +28,7 @@ const BATCH = 1_000;
 const MAX_PROBLEMS = 20;
 
 /** Goes through the whole chain: finds entries that were altered, added, or are missing, at the ends too. */
-export async function verifyTrail(database: Database, hash: ChainHash): Promise<AuditReport> {
+export async function verifyTrail(database: Database, keys: ChainKeys): Promise<AuditReport> {
   const [row] = await database.query<Parameters<typeof toEnds>[0] & { seal: string }>(
     'select * from audit_ends where id = 1',
   );
@@ -45,7 +45,8 @@ export async function verifyTrail(database: Database, hash: ChainHash): Promise<
     report.intact = false;
     if (report.problems.length < MAX_PROBLEMS) report.problems.push({ ...(seq !== undefined && { seq }), problem });
   };
-  if (row.seal !== hash.seal(ends)) tell('where the trail begins and ends was altered');
+  const { hashFor } = await keys.history(ends, row.seal);
+  if (!keys.present(ends, row.seal)) tell('where the trail begins and ends was altered');
   let [expected, previous] = [ends.firstSeq, ends.firstPrevious];
   const [strays] = await database.query<{ count: string }>('select count(*) from audit_entry where seq < $1', [
     ends.firstSeq,
@@ -60,7 +61,8 @@ export async function verifyTrail(database: Database, hash: ChainHash): Promise<
     for (const link of rows) {
       const seq = Number(link.seq);
       if (seq !== expected) tell(missing(expected, seq - 1), expected);
-      else if (hash.next(previous, link.entry) !== link.hash) tell('it was altered, or the one before it', seq);
+      else if (hashFor(seq)?.next(previous, link.entry) !== link.hash)
+        tell('it was altered, or the one before it', seq);
       else if (!agrees(link)) tell('its columns were altered', seq);
       report.entries++;
       [expected, previous] = [seq + 1, link.hash];

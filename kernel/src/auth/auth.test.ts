@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Principal } from '@atoll/plugin-sdk/contract';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { authorize, loadRootKey, RootKeyAuthenticator } from './index.js';
+import { authorize, loadMasterKey, loadRootKey, MasterKey, RootKeyAuthenticator, sealWith } from './index.js';
 
 let dir: string;
 beforeEach(async () => {
@@ -12,6 +12,53 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const modeOf = async (file: string) => (await stat(file)).mode & 0o777;
+
+describe('the master key', () => {
+  const [OLD, NEW] = ['the old master key, long enough for this', 'the new master key, long enough for this'];
+  const wrong = expect.objectContaining({ code: 'MASTER_KEY_WRONG' });
+
+  it('opens what it has sealed, for that use and place, and says which key it was', () => {
+    const master = new MasterKey(OLD);
+    const sealed = master.seal('use', 'place', 'text');
+    expect(sealed.startsWith(`${master.id}.`)).toBe(true);
+    expect(master.open('use', 'place', sealed)).toBe('text');
+    for (const [use, place] of [
+      ['other', 'place'],
+      ['use', 'other'],
+    ] as const)
+      expect(() => master.open(use, place, sealed)).toThrow(wrong);
+    for (const text of ['', '.', 'x', `${master.id}.`, `${master.id}.x`, sealed.slice(0, -3)])
+      expect(() => master.open('use', 'place', text)).toThrow(wrong);
+  });
+
+  it('accepts what was made with one from before, also without a name', () => {
+    const [old, both] = [new MasterKey(OLD), new MasterKey(NEW, { previous: [OLD] })];
+    expect(both.open('use', 'place', old.seal('use', 'place', 'text'))).toBe('text');
+    const unnamed = sealWith(old.derive('use'), 'place', Buffer.from('text'));
+    expect(both.open('use', 'place', unnamed)).toBe('text');
+    expect(() => new MasterKey(NEW).open('use', 'place', unnamed)).toThrow(wrong);
+    expect(both.derive('use')).toEqual(new MasterKey(NEW).derive('use'));
+    expect(both.activate(old.id)).toBe(true);
+    expect(both.derive('use')).toEqual(old.derive('use'));
+    expect([both.configured, both.activate('unknown'), both.id]).toEqual([new MasterKey(NEW).id, false, old.id]);
+  });
+
+  it('is renewed in its file; the old one is kept, whenever that is interrupted', async () => {
+    const first = await loadMasterKey(dir);
+    const before = await readFile(path.join(dir, 'master.key'), 'utf8');
+    const key = await first.renew!();
+    expect(await readFile(path.join(dir, 'master.previous.key'), 'utf8')).toBe(before);
+    expect(await readFile(path.join(dir, 'master.key'), 'utf8')).toBe(`${key}\n`);
+    for (const name of ['master.key', 'master.previous.key']) expect(await modeOf(path.join(dir, name))).toBe(0o600);
+    const later = await loadMasterKey(dir);
+    expect(later.id).not.toBe(first.id);
+    expect(later.has(first.id)).toBe(true);
+    // One that is configured from now on accepts what the files have made; the operator keeps it.
+    const configured = await loadMasterKey(dir, { masterKey: OLD, previousMasterKey: NEW });
+    expect(configured.renew).toBeUndefined();
+    for (const id of [first.id, later.id, new MasterKey(NEW).id]) expect(configured.has(id)).toBe(true);
+  });
+});
 
 describe('the root key', () => {
   it('is the configured one, and leaves no file', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 
@@ -23,6 +23,37 @@ export async function loadKeyFile(dataDir: string, name: string, what: string): 
   }
 }
 
+/** The key in such a file, if there is one. */
+export async function readKeyFile(dataDir: string, name: string, what: string): Promise<string | undefined> {
+  const file = path.join(dataDir, name);
+  try {
+    return (await readKey(file))?.key;
+  } catch (error) {
+    throw new AtollError('CONFIG_INVALID', `The ${what} ${file} can't be used: ${(error as Error).message}`);
+  }
+}
+
+/** Puts a new key into a file; the old one is in the other file before that. Whenever it is interrupted, no key is lost. */
+export async function renewKeyFile(dataDir: string, name: string, previousName: string): Promise<string> {
+  const { key: old } = await loadKeyFile(dataDir, name, 'key');
+  const key = newKey();
+  await writeWhole(path.join(dataDir, previousName), old);
+  await writeWhole(path.join(dataDir, name), key);
+  return key;
+}
+
+async function writeWhole(file: string, key: string): Promise<void> {
+  const draft = `${file}.new`;
+  const handle = await open(draft, 'w', MODE);
+  try {
+    await handle.writeFile(`${key}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(draft, file);
+}
+
 async function readKey(file: string): Promise<KeyFile | undefined> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -36,8 +67,10 @@ async function readKey(file: string): Promise<KeyFile | undefined> {
   return { key, file, generated: false };
 }
 
+const newKey = (): string => `atoll_${randomBytes(32).toString('base64url')}`;
+
 async function makeKey(dataDir: string, file: string): Promise<KeyFile> {
-  const key = `atoll_${randomBytes(32).toString('base64url')}`;
+  const key = newKey();
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   // Of two processes that start at once only one makes the key.
   await writeFile(file, `${key}\n`, { mode: MODE, flag: 'wx' });

@@ -29,6 +29,11 @@ export class Cluster {
 
   constructor(private readonly deps: ClusterDeps) {}
 
+  /** Of this node. */
+  get id(): string {
+    return this.#self!.id;
+  }
+
   /** When the database is open and before plugins are looked for. */
   async join(address: string): Promise<void> {
     const { config, database } = this.deps;

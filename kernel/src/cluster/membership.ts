@@ -80,7 +80,7 @@ export class Membership {
   /** Before plugins are looked for: what they are is read after this. Throws MASTER_KEY_WRONG or CONFIG_INVALID. */
   async join(): Promise<void> {
     const { database, transport, master } = this.deps;
-    await assertSameMasterKey(database, master());
+    await assertSameMasterKey(database, master(), this.self.id);
     const position = await this.registry.join();
     const [row] = await database.query<{ installation: string }>('select installation from cluster.state');
     transport?.start({ installation: row!.installation, node: this.self.id, position });

@@ -11,6 +11,7 @@ const SHORT: Readonly<Record<string, string>> = {
   ATOLL_DATA_DIR: 'server.dataDir',
   ATOLL_ADMIN_KEY: 'auth.adminKey',
   ATOLL_MASTER_KEY: 'auth.masterKey',
+  ATOLL_MASTER_KEY_PREVIOUS: 'auth.previousMasterKey',
   ATOLL_PLUGIN_PATH: 'plugins.path',
 };
 

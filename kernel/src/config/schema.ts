@@ -96,6 +96,14 @@ export const AuthSection = Type.Object(
           'Signs access tokens and encrypts what is secret in the database (env ATOLL_MASTER_KEY); generated when absent. The same on all nodes.',
       }),
     ),
+    previousMasterKey: Type.Optional(
+      Type.String({
+        minLength: 32,
+        secret: true,
+        description:
+          'The master key from before (env ATOLL_MASTER_KEY_PREVIOUS), on all nodes while it is exchanged: `atoll secrets rotate-master`.',
+      }),
+    ),
     accessTokenSeconds: Type.Integer({
       minimum: 10,
       maximum: 86_400,
@@ -186,7 +194,7 @@ export const RedisSection = Type.Object(
         pattern: '^rediss?://',
         secret: true,
         description:
-          'For limits and events that several nodes share (env REDIS_URL), such as redis://host:6379; each for itself when absent.',
+          'For limits, caches and events that several nodes share (env REDIS_URL), such as redis://host:6379; each for itself when absent.',
       }),
     ),
   },
@@ -261,6 +269,45 @@ export const StorageSection = Type.Object(
       minimum: 100,
       default: 30_000,
       description: "How long a plugin's transaction may stay open, in ms. It holds nothing in the database meanwhile.",
+    }),
+  },
+  closed,
+);
+
+export const CacheSection = Type.Object(
+  {
+    maxEntries: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 10_000,
+      description: 'Entries of one plugin.',
+    }),
+    maxBytes: Type.Integer({
+      minimum: 1024,
+      default: 33_554_432,
+      description: 'Entries of one plugin, in bytes. Beyond it those used longest ago go.',
+    }),
+    maxValueBytes: Type.Integer({
+      minimum: 1024,
+      maximum: 8_388_608,
+      default: 1_048_576,
+      description: 'One value, in bytes.',
+    }),
+    defaultTtlMs: Type.Integer({
+      minimum: 1,
+      default: 3_600_000,
+      description: 'How long an entry is kept whose plugin does not say, in ms.',
+    }),
+    maxLoadMs: Type.Integer({
+      minimum: 100,
+      maximum: 3_600_000,
+      default: 60_000,
+      description: 'How long others wait for one that loads a value before they load it themselves, in ms.',
+    }),
+    timeoutMs: Type.Integer({
+      minimum: 10,
+      default: 250,
+      description: 'How long to wait for Redis before going on as if nothing were cached, in ms.',
     }),
   },
   closed,
@@ -489,6 +536,7 @@ export const ConfigSchema = Type.Object(
     node: NodeSection,
     database: DatabaseSection,
     storage: StorageSection,
+    cache: CacheSection,
     jobs: JobsSection,
     ws: WsSection,
     sandbox: SandboxSection,

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import type { PluginManifest } from '@atoll/registry';
-import { Type } from 'typebox';
 import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
-import { Audit } from '../audit/index.js';
+import { CacheService, MemoryCacheStore, RedisCacheStore } from '../cache/index.js';
+import { Audit, type Deed } from '../audit/index.js';
 import { Cluster, RedisTransport } from '../cluster/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
@@ -12,15 +12,22 @@ import { declaredPermissions, Identity } from '../identity/index.js';
 import { RateLimits } from '../limits/index.js';
 import { connectRedis } from '../redis/connect.js';
 import { RouteTable } from '../http/route-table.js';
+import { Follower } from '../marketplace/follower.js';
 import { InstallationStore } from '../marketplace/installation-store.js';
 import { Installer } from '../marketplace/installer.js';
 import { JobService } from '../jobs/index.js';
-import { ConfigSecretSource, type Grant, PluginFetch } from '../net/index.js';
+import { PluginFetch } from '../net/index.js';
+import { CanaryStore } from '../plugins/canary/canary-store.js';
 import { PluginInstance } from '../plugins/instance.js';
 import { type Changes, type Fakes, PluginManager } from '../plugins/manager.js';
+import { PermissionDesk } from '../plugins/permissions/permission-desk.js';
+import { PermissionStore } from '../plugins/permissions/permission-store.js';
+import type { Permits } from '../plugins/permissions/permits.js';
+import { definePluginTopics } from '../plugins/topics.js';
 import { ServiceRegistry } from '../plugins/service-registry.js';
 import { DatabaseStateStore } from '../plugins/state-store.js';
 import { Supervisor } from '../sandbox/host/supervisor.js';
+import { SecretVault } from '../secrets/index.js';
 import { StorageService } from '../storage/index.js';
 import { createRows } from '../syscalls/rows.js';
 import { SyscallTable } from '../syscalls/table.js';
@@ -48,6 +55,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.REDIS, createRedis);
   registerLazy(container, T.RATE_LIMITS, createRateLimits);
   registerLazy(container, T.EVENT_TRANSPORT, createEventTransport);
+  registerLazy(container, T.CACHE, (c) => createCache(c));
   registerLazy(container, T.EVENT_BUS, createEventBus);
   registerLazy(container, T.CLUSTER, createCluster);
   registerLazy(
@@ -55,7 +63,12 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.JOBS,
     (c) => new JobService(resolve(c, T.DATABASE), resolve(c, T.EVENT_BUS), config.jobs, resolve(c, T.LOGGER)),
   );
-  registerLazy(container, T.SECRETS, () => new ConfigSecretSource(config.secrets));
+  registerLazy(container, T.SECRET_VAULT, createVault);
+  // The vault needs the master key, which is there once the kernel starts.
+  registerLazy(container, T.SECRETS, (c) => ({
+    get: (name) => resolve(c, T.SECRET_VAULT).get(name),
+    fresh: () => resolve(c, T.SECRET_VAULT).fresh(),
+  }));
   registerLazy(
     container,
     T.PLUGIN_FETCH,
@@ -68,6 +81,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     T.SERVICE_REGISTRY,
     (c) => new ServiceRegistry((service) => void resolve(c, T.EVENT_BUS).emit('service.changed', { service })),
   );
+  registerLazy(container, T.PERMISSION_DESK, createPermissionDesk);
   registerLazy(container, T.SYSCALLS, createSyscalls);
   registerLazy(container, T.SUPERVISOR, createSupervisor);
   registerLazy(container, T.PLUGIN_MANAGER, (c) => createManager(c, path.join(dataDir, 'cache/bundles'), fakes));
@@ -82,7 +96,21 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
         changes: changesOf(c),
       }),
   );
+  registerLazy(container, T.FOLLOWER, createFollower);
   return container;
+}
+
+function createFollower(c: DependencyContainer): Follower {
+  const log = resolve(c, T.LOGGER);
+  return new Follower({
+    store: resolve(c, T.PACKAGE_STORE),
+    installations: new InstallationStore(resolve(c, T.DATABASE), advanceOf(c)),
+    installer: resolve(c, T.INSTALLER),
+    manager: resolve(c, T.PLUGIN_MANAGER),
+    events: resolve(c, T.EVENT_BUS),
+    onDeed: (action, plugin, after) => recordDeed(c, { action, target: `plugin:${plugin}`, after }),
+    onProblem: (plugin, error) => log.warn({ plugin, err: error }, 'a followed channel could not be looked at'),
+  });
 }
 
 function createDatabase(c: DependencyContainer, dataDir: string): Database {
@@ -122,6 +150,17 @@ function createIdentity(c: DependencyContainer): Identity {
   // What roles amount to depends on what plugins declare.
   resolve(c, T.EVENT_BUS).subscribe('plugin.state.changed', () => identity.changes.forgetAll());
   return identity;
+}
+
+function createVault(c: DependencyContainer): SecretVault {
+  return new SecretVault({
+    database: resolve(c, T.DATABASE),
+    changes: resolve(c, T.IDENTITY).changes,
+    master: resolve(c, T.MASTER_KEY),
+    trail: resolve(c, T.AUDIT).trail,
+    configured: resolve(c, T.CONFIG).secrets,
+    log: resolve(c, T.LOGGER),
+  });
 }
 
 function createRedis(c: DependencyContainer): Redis | undefined {
@@ -169,6 +208,18 @@ function createRateLimits(c: DependencyContainer): RateLimits {
   });
 }
 
+/** `now` for the time of entries in memory. */
+export function createCache(c: DependencyContainer, now?: () => number): CacheService {
+  const { cache: limits } = resolve(c, T.CONFIG);
+  const redis = resolve(c, T.REDIS);
+  const store = redis ? new RedisCacheStore(redis, limits) : new MemoryCacheStore(limits, now);
+  const count = resolve(c, T.METRICS).counter('cache_lookups_total', 'Looks into caches of plugins, by outcome.', [
+    'plugin',
+    'outcome',
+  ]);
+  return new CacheService(store, limits, (plugin, outcome) => count({ plugin, outcome }));
+}
+
 function createEventBus(c: DependencyContainer): EventBus {
   const log = resolve(c, T.LOGGER);
   const transport = resolve(c, T.EVENT_TRANSPORT);
@@ -177,21 +228,24 @@ function createEventBus(c: DependencyContainer): EventBus {
     ...(transport && { transport }),
     onProblem: (problem, subject, error) => log.warn({ subject, err: error }, problem),
   });
-  bus.defineTopic(
-    'plugin.state.changed',
-    Type.Object({ id: Type.String(), from: Type.String(), to: Type.String(), reason: Type.Optional(Type.String()) }),
-  );
-  bus.defineTopic(
-    'plugin.swapped',
-    Type.Object({
-      id: Type.String(),
-      from: Type.Union([Type.String(), Type.Null()]),
-      to: Type.String(),
-      ms: Type.Integer({ description: 'From the decision to serving.' }),
-    }),
-  );
-  bus.defineTopic('service.changed', Type.Object({ service: Type.String() }));
+  definePluginTopics(bus);
   return bus;
+}
+
+function createPermissionDesk(c: DependencyContainer): PermissionDesk {
+  const log = resolve(c, T.LOGGER);
+  return new PermissionDesk({
+    store: new PermissionStore(resolve(c, T.DATABASE)),
+    events: resolve(c, T.EVENT_BUS),
+    changes: () => resolve(c, T.IDENTITY).changes,
+    onRefused: (plugin, { kind, value }, code) =>
+      resolve(c, T.AUDIT).denied(
+        { principal: { kind: 'plugin', id: plugin, roles: [] }, address: 'sandbox' },
+        { action: 'plugins.syscall', target: `plugin:${plugin} ${kind}${value === undefined ? '' : ` ${value}`}` },
+        code,
+      ),
+    onProblem: (error) => log.warn({ err: error }, 'permissions of plugins could not be read or kept'),
+  });
 }
 
 function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
@@ -202,6 +256,7 @@ function createSyscalls(c: DependencyContainer): SyscallTable<PluginInstance> {
     services: resolve(c, T.SERVICE_REGISTRY),
     storage: resolve(c, T.STORAGE),
     jobs: resolve(c, T.JOBS),
+    cache: resolve(c, T.CACHE),
   };
   return new SyscallTable(createRows(deps));
 }
@@ -217,10 +272,19 @@ function createSupervisor(c: DependencyContainer): Supervisor {
 }
 
 /** One instance of a plugin, out of a child container: the kernel's parts, where it matters under the plugin's name. */
-function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, grants: Grant[]): PluginInstance {
+function composePlugin(kernel: DependencyContainer, manifest: PluginManifest, permits: Permits): PluginInstance {
   const scope = createPluginScope(kernel, manifest.id);
   registerLazy(scope.container, T.LOGGER, () => resolve(kernel, T.LOGGER).child({ plugin: manifest.id }));
-  return new PluginInstance(manifest, grants, scope, resolve(scope.container, T.LOGGER));
+  return new PluginInstance(manifest, permits, scope, resolve(scope.container, T.LOGGER));
+}
+
+/** What the kernel does by itself, where nobody waits for the entry. */
+function recordDeed(c: DependencyContainer, deed: Deed): void {
+  const origin = { principal: { kind: 'system' as const, id: 'kernel', roles: [] }, address: 'kernel' };
+  const log = resolve(c, T.LOGGER);
+  resolve(c, T.AUDIT)
+    .trail.write(origin, deed, 'done')
+    .catch((error) => log.error({ err: error, action: deed.action }, 'not in the audit trail'));
 }
 
 function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | undefined): PluginManager {
@@ -234,7 +298,13 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
     syscalls: resolve(c, T.SYSCALLS),
     store: resolve(c, T.STATE_STORE),
     changes: changesOf(c),
-    newInstance: (manifest, grants) => composePlugin(c, manifest, grants),
+    newInstance: (manifest, permits) => composePlugin(c, manifest, permits),
+    permissions: resolve(c, T.PERMISSION_DESK),
+    canaries: {
+      store: new CanaryStore(resolve(c, T.DATABASE), () => resolve(c, T.CLUSTER).id),
+      onDeed: (action, plugin, after) => recordDeed(c, { action, target: `plugin:${plugin}`, after }),
+      onProblem: (plugin, message, error) => log.warn({ plugin, err: error }, message),
+    },
     cacheDir,
     ...(fakes && { fakes }),
     onLog: (plugin, { level, message, fields }) => log[level]({ plugin, ...fields }, message),

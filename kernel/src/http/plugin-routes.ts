@@ -60,14 +60,25 @@ async function findLive(
   return match;
 }
 
-async function findRoute(ctx: HttpContext, { routes, host }: PluginRoutesDeps): Promise<RouteMatch | undefined> {
-  let found = routes.match(ctx.method, ctx.path);
+/** While a canary of its plugin runs, a request may be for that one. This is decided once for each request. */
+function tableFor(ctx: HttpContext, { routes, host }: PluginRoutesDeps): RouteTable {
+  if (routes.canaries.size === 0) return routes;
+  const plugin = host.mountOf(ctx.path)?.plugin;
+  const canary = plugin === undefined ? undefined : routes.canaries.get(plugin);
+  if (!canary?.live()) return routes;
+  ctx.state.canary ??= canary.takes({ principal: principalOf(ctx), headers: ctx.req.headers });
+  return ctx.state.canary === true ? canary.routes : routes;
+}
+
+async function findRoute(ctx: HttpContext, deps: PluginRoutesDeps): Promise<RouteMatch | undefined> {
+  const { host } = deps;
+  let found = tableFor(ctx, deps).match(ctx.method, ctx.path);
   if (!found) {
     const mount = host.mountOf(ctx.path);
     if (!mount) return undefined;
     authorize(principalOf(ctx), 'plugins.call');
     await host.settled(mount.plugin);
-    found = routes.match(ctx.method, ctx.path);
+    found = tableFor(ctx, deps).match(ctx.method, ctx.path);
     if (!found)
       throw (
         notActive(host, mount.plugin) ?? new AtollError('NOT_FOUND', `"${mount.plugin}" has nothing at ${ctx.path}.`)

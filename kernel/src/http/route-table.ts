@@ -1,4 +1,5 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { Caller } from '../plugins/canary/split.js';
 import type { PluginRoute } from '../plugins/types.js';
 import { checkRegistration } from './registration.js';
 import { compileGuestSchema, type Validator } from '../schema/index.js';
@@ -38,16 +39,34 @@ const MAX_ROUTES = 1_000;
 
 const newNode = (): Node => ({ literals: new Map(), routes: new Map(), rest: new Map() });
 
+/** The routes of a version that takes some of its plugin's calls. */
+export interface CanaryRoutes {
+  routes: RouteTable;
+  takes(caller: Caller): boolean;
+  /** Whether it still takes calls at all. */
+  live(): boolean;
+}
+
 /** All routes of active plugins. A plugin's routes are exchanged as a whole. */
 export class RouteTable {
   readonly #byPlugin = new Map<string, CompiledRoute[]>();
   #root = newNode();
+  /** Plugin id → its canary; most have none. */
+  readonly canaries = new Map<string, CanaryRoutes>();
   /** Changes with every change of the table. */
   generation = 0;
 
   /** Throws PLUGIN_CLASH or MANIFEST_INVALID and leaves the table as it was. */
   replace(plugin: string, routes: readonly PluginRoute[]): void {
     this.prepare(plugin, routes)();
+  }
+
+  /** A table of these routes alone, which could be in the place of the plugin's own. Throws what `replace` throws. */
+  separate(plugin: string, routes: readonly PluginRoute[]): RouteTable {
+    this.prepare(plugin, routes);
+    const table = new RouteTable();
+    table.replace(plugin, routes);
+    return table;
   }
 
   /**

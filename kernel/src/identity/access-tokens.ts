@@ -10,6 +10,7 @@ export interface AccessClaims {
   expires: number;
 }
 
+const USE = 'access tokens';
 const ALGORITHM = 'HS256';
 const ISSUER = 'atoll';
 const AUDIENCE = 'atoll-api';
@@ -18,14 +19,10 @@ const SHAPE = /^[A-Za-z0-9_-]{2,512}\.[A-Za-z0-9_-]{2,2048}\.[A-Za-z0-9_-]{43}$/
 
 /** Signs and checks access tokens: JWTs that only this installation can make. */
 export class AccessTokens {
-  readonly #key: Uint8Array;
-
   constructor(
-    master: MasterKey,
+    private readonly master: MasterKey,
     readonly lifetimeSeconds: number,
-  ) {
-    this.#key = master.derive('access tokens');
-  }
+  ) {}
 
   sign({ user, organisation, session }: Omit<AccessClaims, 'expires'>): Promise<string> {
     return new SignJWT({ org: organisation, sid: session })
@@ -35,14 +32,23 @@ export class AccessTokens {
       .setSubject(user)
       .setIssuedAt()
       .setExpirationTime(`${this.lifetimeSeconds}s`)
-      .sign(this.#key);
+      .sign(this.master.derive(USE));
   }
 
   /** Undefined for everything but an unaltered token of this installation that has not expired (or has, when that does not matter). */
   async verify(token: string, { expired = false } = {}): Promise<AccessClaims | undefined> {
     if (!SHAPE.test(token)) return undefined;
+    // While the master key is exchanged, tokens of either key are out.
+    for (const key of this.master.deriveEach(USE).values()) {
+      const claims = await this.#verifyWith(key, token, expired);
+      if (claims) return claims;
+    }
+    return undefined;
+  }
+
+  async #verifyWith(key: Buffer, token: string, expired: boolean): Promise<AccessClaims | undefined> {
     try {
-      const { payload } = await jwtVerify(token, this.#key, {
+      const { payload } = await jwtVerify(token, key, {
         algorithms: [ALGORITHM],
         issuer: ISSUER,
         audience: AUDIENCE,

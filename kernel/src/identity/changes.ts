@@ -9,7 +9,10 @@ export type Subject =
   | `session:${string}`
   | `key:${string}`
   | `organisation:${string}`
+  | `permissions:${string}`
   | 'limits'
+  | 'secrets'
+  | 'master-key'
   | 'everything';
 
 type Listener = (subject: Subject) => void;

@@ -35,11 +35,12 @@ export class TestKernel {
     private readonly cleanUp: () => Promise<void>,
   ) {}
 
+  /** `keep` is a data directory that outlives it, with the embedded database in it. */
   static async start(
     change: (config: Config) => void = () => {},
-    { url, masterKey }: { url?: string; masterKey?: string } = {},
+    { url, masterKey, keep }: { url?: string; masterKey?: string; keep?: string } = {},
   ): Promise<TestKernel> {
-    const dataDir = await mkdtemp(path.join(tmpdir(), 'atoll-identity-'));
+    const dataDir = keep ?? (await mkdtemp(path.join(tmpdir(), 'atoll-identity-')));
     const server = TEST_SERVER && url === undefined ? await createTestDatabase(TEST_SERVER) : undefined;
     const sections = Object.entries(ConfigSchema.properties).map(([name, schema]) => [name, Value.Default(schema, {})]);
     const config = Object.fromEntries(sections) as Config;
@@ -55,14 +56,20 @@ export class TestKernel {
       override: (container) => {
         const [log, metrics] = [pino({ level: 'silent' }), resolve(container, T.METRICS)];
         register(container, T.DATABASE, {
-          useFactory: () => new Database({ config: config.database, log, metrics }),
+          useFactory: () =>
+            new Database({
+              config: config.database,
+              ...(keep !== undefined && { dataDir: path.join(keep, 'database') }),
+              log,
+              metrics,
+            }),
         });
       },
     });
     const report = await kernel.start();
     for (const { error } of report.problems) throw error;
     return new TestKernel(kernel, report.url, async () => {
-      await rm(dataDir, { recursive: true, force: true });
+      if (keep === undefined) await rm(dataDir, { recursive: true, force: true });
       await server?.drop();
     });
   }

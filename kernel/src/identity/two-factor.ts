@@ -7,7 +7,7 @@ import type { IdentityChanges } from './changes.js';
 import { hashSecret } from './secret-text.js';
 import { UserEntity, type UserRow } from './user-entity.js';
 
-const USE = 'second factors';
+export const TOTP_USE = 'second factors';
 const PERIOD_S = 30;
 /** A clock may be off by one step. */
 const WINDOW = 1;
@@ -27,7 +27,7 @@ export class TwoFactor {
   async begin(user: UserRow): Promise<{ secret: string; uri: string }> {
     if (user.totpEnabled) throw new AtollError('CONFLICT', 'There is a second factor. Disable it first.');
     const secret = new Secret({ size: 20 });
-    const totpSecret = this.master.seal(USE, user.id, secret.base32);
+    const totpSecret = this.master.seal(TOTP_USE, user.id, secret.base32);
     this.changes.note({ target: `user:${user.id}` });
     await this.changes.apply(`user:${user.id}`, async (em) => {
       em.assign(await em.findOneOrFail(UserEntity, { id: user.id }), { totpSecret });
@@ -85,7 +85,7 @@ export class TwoFactor {
   /** The time step that a code is of; undefined when it is of none around now. */
   #stepOf({ id, username, totpSecret }: UserRow, code: string): number | undefined {
     if (!totpSecret || !/^\d{6}$/.test(code)) return undefined;
-    const secret = Secret.fromBase32(this.master.open(USE, id, totpSecret));
+    const secret = Secret.fromBase32(this.master.open(TOTP_USE, id, totpSecret));
     const timestamp = this.now();
     const delta = totpOf(username, secret).validate({ token: code, timestamp, window: WINDOW });
     return delta === null ? undefined : Math.floor(timestamp / 1000 / PERIOD_S) + delta;

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
-import { createServer, connect, type Server, type Socket } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { TestRedisDoor } from '../../../test/support/redis-door.js';
 import { TestKernel } from '../identity/testing.js';
 import { type PluginOnDisk, pluginSource, writePlugin } from '../../../test/support/plugin-folder.js';
 
@@ -165,44 +164,13 @@ describe('rate limits', () => {
 });
 
 describe.runIf(TEST_REDIS)('rate limits in Redis', () => {
-  /** A door to Redis that can be shut. */
-  class Door {
-    readonly #sockets = new Set<Socket>();
-    #open = true;
-    readonly server: Server = createServer((socket) => this.#through(socket));
-
-    #through(socket: Socket): void {
-      if (!this.#open) return void socket.destroy();
-      const { hostname, port } = new URL(TEST_REDIS!);
-      const inner = connect(Number(port || 6379), hostname);
-      for (const side of [socket, inner]) {
-        this.#sockets.add(side);
-        side.on('error', () => {});
-        side.on('close', () => this.#sockets.delete(side));
-      }
-      socket.pipe(inner).pipe(socket);
-    }
-
-    shut(): void {
-      this.#open = false;
-      for (const socket of this.#sockets) socket.destroy();
-    }
-
-    open(): void {
-      this.#open = true;
-    }
-  }
-
   it('are shared by nodes; while it is away each counts for itself', async () => {
-    const door = new Door();
-    door.server.listen(0, '127.0.0.1');
-    await once(door.server, 'listening');
-    const url = `redis://127.0.0.1:${(door.server.address() as AddressInfo).port}`;
+    const door = await TestRedisDoor.open(TEST_REDIS!);
     const id = `shared-${Date.now()}`;
     const rules = [{ id, per: 'address' as const, class: 'read' as const, points: 6, seconds: 60 }];
     const start = () =>
       TestKernel.start((config) => {
-        config.redis.url = url;
+        config.redis.url = door.url;
         config.limits.rules = rules;
       });
     const [one, other] = [await start(), await start()];
@@ -220,10 +188,10 @@ describe.runIf(TEST_REDIS)('rate limits in Redis', () => {
         await third.close();
       }
     } finally {
-      door.open();
+      door.release();
       await one.close();
       await other.close();
-      door.server.close();
+      door.close();
     }
   });
 });

@@ -1,3 +1,4 @@
+import type { Channel } from '@atoll/registry';
 import { defineEntity, p } from '@mikro-orm/core';
 
 /** A version that ran before, newest first: what a rollback goes back to. */
@@ -17,6 +18,8 @@ export const InstallationEntity = defineEntity({
     former: p.json<FormerVersion[]>(),
     /** It took the place of the one before without its state. */
     discardState: p.boolean().default(false),
+    /** The channel whose new versions are swapped in by themselves. */
+    follows: p.text().$type<Channel>().nullable(),
     installedAt: p.datetime().onCreate(() => new Date()),
     updatedAt: p
       .datetime()

@@ -1,3 +1,4 @@
+import type { Channel } from '@atoll/registry';
 import type { Database } from '../database/index.js';
 import type { Advance } from '../plugins/state-store.js';
 import { type FormerVersion, InstallationEntity } from './installation-entity.js';
@@ -8,6 +9,7 @@ export interface Installation {
   former: FormerVersion[];
   /** It took the place of the one before without its state, and does so on every node. */
   discardState: boolean;
+  follows?: Channel;
 }
 
 /** Versions kept for a rollback, per plugin. */
@@ -23,12 +25,26 @@ export class InstallationStore {
   list(): Promise<Installation[]> {
     return this.database.read(async (em) => {
       const rows = await em.findAll(InstallationEntity, { orderBy: { id: 'asc' } });
-      return rows.map(({ id, version, former, discardState }) => ({ id, version, former, discardState }));
+      return rows.map(({ id, version, former, discardState, follows }) => ({
+        id,
+        version,
+        former,
+        discardState,
+        ...(follows && { follows }),
+      }));
     });
   }
 
   async get(id: string): Promise<Installation | undefined> {
     return (await this.list()).find((one) => one.id === id);
+  }
+
+  /** Without a channel, it follows none any more. */
+  follow(id: string, channel: Channel | undefined): Promise<void> {
+    return this.database.transaction(async (em) => {
+      const row = await em.findOne(InstallationEntity, { id });
+      if (row) em.assign(row, { follows: channel ?? null });
+    });
   }
 
   /** All of it or nothing. `undefined` removes a plugin's row. */

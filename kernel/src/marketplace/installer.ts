@@ -7,6 +7,8 @@ import {
   type ResolutionPlan,
   resolve,
 } from '@atoll/registry';
+import type { CanaryView } from '../plugins/canary/canary-view.js';
+import { type CanaryRequest, type CanarySpec, toSpec } from '../plugins/canary/spec.js';
 import { engineProblem } from '../plugins/fits.js';
 import type { Changes, PluginChange, PluginManager } from '../plugins/manager.js';
 import type { SwapOptions } from '../plugins/types.js';
@@ -22,10 +24,16 @@ export interface InstallOptions extends SwapOptions {
   dryRun?: boolean;
 }
 
+export interface UpgradeOptions extends InstallOptions {
+  /** Tried beside the running version first, with these calls. */
+  canary?: CanaryRequest;
+}
+
 export interface Outcome {
   plan: ResolutionPlan;
-  /** False for a dry run. */
+  /** False for a dry run, and while a canary runs. */
   done: boolean;
+  canary?: CanaryView;
 }
 
 export interface InstallerDeps {
@@ -74,7 +82,7 @@ export class Installer {
     return this.deps.changes(() => this.#carryOut({ install: { [id]: version } }, options));
   }
 
-  upgrade(id: string, { version, ...options }: InstallOptions = {}): Promise<Outcome> {
+  upgrade(id: string, { version, ...options }: UpgradeOptions = {}): Promise<Outcome> {
     return this.deps.changes(() => {
       this.#assertInstalled(id);
       return this.#carryOut(version === undefined ? { upgrade: [id] } : { install: { [id]: version } }, options);
@@ -131,8 +139,9 @@ export class Installer {
 
   async #carryOut(
     request: { install?: Record<string, string>; upgrade?: string[] },
-    { consent = false, dryRun = false, ...swap }: Omit<InstallOptions, 'version'>,
+    { consent = false, dryRun = false, canary, ...swap }: Omit<UpgradeOptions, 'version'>,
   ): Promise<Outcome> {
+    const spec = canary && toSpec(canary);
     await this.deps.store.refresh();
     const plan = this.#plan(request);
     if (dryRun) return { plan, done: false };
@@ -141,8 +150,28 @@ export class Installer {
         plan: plan.steps.map(({ action, id, from, to, permissions }) => ({ action, id, from, to, permissions })),
       });
     }
+    if (spec) return { plan, done: false, canary: await this.#try(plan.steps, spec, swap) };
     await this.#apply(plan.steps, swap);
     return { plan, done: true };
+  }
+
+  /** Only a version that needs nothing else changed can be tried beside the running one. */
+  async #try(steps: readonly PlanStep[], spec: CanarySpec, swap: SwapOptions): Promise<CanaryView> {
+    const [step, ...others] = steps;
+    if (!step?.to) throw new AtollError('CONFLICT', 'There is no newer version.');
+    if (others.length > 0) {
+      const names = steps.map(({ id }) => id).join(', ');
+      throw new AtollError('CONFLICT', `A canary is of one plugin, and ${names} would have to change together.`);
+    }
+    const { id, to } = step;
+    const folder = await this.deps.store.unpack(id, to);
+    return this.deps.manager.canaries.start(id, {
+      folder,
+      spec,
+      swap,
+      commit: () => this.deps.installations.save(new Map([[id, to]]), new Date(), swap.discardState ?? false),
+      inTurn: (task) => this.deps.changes(task),
+    });
   }
 
   #plan(request: Partial<Parameters<typeof resolve>[0]>): ResolutionPlan {

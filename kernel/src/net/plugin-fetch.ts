@@ -24,6 +24,8 @@ export interface PluginFetchRequest {
   grants: readonly Grant[];
   /** Secrets that the plugin may name in headers. */
   secretNames: readonly string[];
+  /** Told of each URL that it goes to, redirects included. */
+  onUse?: (url: URL) => void;
   head: FetchHead;
   body?: Buffer | AsyncIterable<Buffer>;
   /** Aborting closes the connection at once, also while the body is being read. */
@@ -126,12 +128,16 @@ export class PluginFetch {
     const { url, method, body } = hop;
     // Every hop is checked as if it were the first.
     const grant = this.assertGranted(request, url);
+    request.onUse?.(url);
     if (!METHOD.test(method) || /^(connect|trace|track)$/i.test(method))
       throw new AtollError('BAD_REQUEST', `The method ${JSON.stringify(method.slice(0, 40))} is not allowed.`);
     if (/^(get|head)$/i.test(method) && body && !(Buffer.isBuffer(body) && body.length === 0))
       throw new AtollError('BAD_REQUEST', `A ${method.toUpperCase()} request has no body.`);
+    const { secrets } = this.options;
+    if (hop.headers.some(([, value]) => hasPlaceholder(value))) await secrets.fresh?.();
+    const user = { plugin: request.plugin, permitted: request.secretNames };
     const headers = requestHeaders(hop.headers, (value) =>
-      hasPlaceholder(value) ? fillSecrets(value, url, request.secretNames, this.options.secrets, used) : value,
+      hasPlaceholder(value) ? fillSecrets(value, url, user, secrets, used) : value,
     );
     return this.#agent(request.plugin, grant).request({
       origin: url.origin,

@@ -23,6 +23,20 @@ describe('the scrubber', () => {
     expect(run([SECRET, `${SECRET}-longer`], [`${SECRET}-longer ${SECRET}`]).join('')).toMatch(/^\*+ \*+$/);
   });
 
+  it('finds it in base64 wherever it begins, in URLs, and in JSON within JSON', () => {
+    const odd = 'sk-"very"/secret+key~%\\';
+    for (const before of ['', 'a', 'ab', 'abc', 'Bearer ']) {
+      for (const encoding of ['base64', 'base64url'] as const) {
+        const text = Buffer.from(`${before}${odd}${before}`).toString(encoding);
+        const seen = run([odd], [text]).join('');
+        expect(seen).toHaveLength(text.length);
+        expect(Buffer.from(seen.replaceAll('*', 'A'), encoding).toString()).not.toMatch(/very|secret|key/);
+      }
+    }
+    const texts = [encodeURIComponent(odd), JSON.stringify(odd), JSON.stringify(JSON.stringify({ odd }))];
+    for (const text of texts) expect(run([odd], [text]).join('')).not.toMatch(/very|secret|key/);
+  });
+
   it('leaves words alone that are too short to be secret', () => {
     expect(run(['the'], ['the end']).join('')).toBe('the end');
   });

@@ -3,7 +3,7 @@ const SHORTEST = 8;
 
 /**
  * Blackens secrets in what a server sends back, for some servers echo requests. A match becomes as many asterisks, so lengths stay
- * true. Only the plain and the JSON form are found: a server that encodes a secret in another way is not covered.
+ * true. Found are the plain form, and those in JSON, in URLs and in base64: a server that encodes a secret in another way is not covered.
  */
 export class Scrubber {
   readonly #texts: string[];
@@ -11,7 +11,7 @@ export class Scrubber {
   #held: Buffer = Buffer.alloc(0);
 
   constructor(secrets: Iterable<string>) {
-    const forms = [...secrets].flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
+    const forms = [...secrets].flatMap(formsOf);
     this.#texts = [...new Set(forms)].filter((text) => text.length >= SHORTEST).sort((a, b) => b.length - a.length);
     this.#needles = this.#texts.map((text) => Buffer.from(text));
   }
@@ -56,9 +56,33 @@ export class Scrubber {
     let longest = 0;
     for (const needle of this.#needles) {
       for (let length = Math.min(needle.length - 1, data.length); length > longest; length--) {
-        if (data.subarray(data.length - length).equals(needle.subarray(0, length))) longest = length;
+        if (
+          data[data.length - length] === needle[0] &&
+          data.subarray(data.length - length).equals(needle.subarray(0, length))
+        )
+          longest = length;
       }
     }
     return longest;
   }
+}
+
+function formsOf(secret: string): string[] {
+  const json = JSON.stringify(secret).slice(1, -1);
+  // Errors often quote the body of another server.
+  const twice = JSON.stringify(json).slice(1, -1);
+  return [secret, json, twice, encodeURIComponent(secret.toWellFormed()), ...inBase64(secret)];
+}
+
+/** Whatever stands before it: the characters that depend on the secret alone, for each of the three ways it can begin. */
+function inBase64(secret: string): string[] {
+  const bytes = Buffer.from(secret);
+  return [0, 1, 2].flatMap((before) => {
+    const text = Buffer.concat([Buffer.alloc(before), bytes])
+      .toString('base64')
+      .replace(/=+$/, '');
+    const bits = (before + bytes.length) * 8;
+    const own = text.slice(Math.ceil((before * 8) / 6), Math.floor(bits / 6));
+    return [own, own.replaceAll('+', '-').replaceAll('/', '_')];
+  });
 }

@@ -6,7 +6,7 @@ const source = new ConfigSecretSource({
   PORTED: { value: 'the-value-of-ported', hosts: ['api.example.com:8443', 'Other.Example.com:443'] },
 });
 const fill = (text: string, url = 'https://api.example.com/', permitted = ['KEY', 'PORTED', 'UNSET', 'constructor']) =>
-  fillSecrets(text, new URL(url), permitted, source);
+  fillSecrets(text, new URL(url), { plugin: 'p', permitted }, source);
 const denied = (message: string) =>
   expect.objectContaining({ code: 'SECRET_DENIED', message: expect.stringContaining(message) });
 
@@ -33,6 +33,8 @@ describe('fillSecrets', () => {
 
   it('does not look for placeholders in values', () => {
     const nested = new ConfigSecretSource({ KEY: { value: '{{secret:KEY}}', hosts: ['a.com'] } });
-    expect(fillSecrets('{{secret:KEY}}', new URL('https://a.com'), ['KEY'], nested)).toBe('{{secret:KEY}}');
+    expect(fillSecrets('{{secret:KEY}}', new URL('https://a.com'), { plugin: 'p', permitted: ['KEY'] }, nested)).toBe(
+      '{{secret:KEY}}',
+    );
   });
 });

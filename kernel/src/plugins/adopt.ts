@@ -29,6 +29,11 @@ export interface AdoptDeps {
 export async function adopt({ reconciler, set, config }: AdoptDeps, decided: Decided): Promise<Map<string, string>> {
   const problems = new Map<string, string>();
   await reconciler.exclusive(async () => {
+    for (const { id } of [
+      ...decided.removed.map((one) => ({ id: one })),
+      ...decided.installed.map((one) => one.folder.manifest),
+    ])
+      endCanary(reconciler.records.get(id));
     for (const id of decided.removed) await attempt(id, { id });
     // What an earlier one needs may come later; then it works the second time.
     const late: Decided['installed'][number][] = [];
@@ -69,6 +74,7 @@ async function settle(
   record.desired = desired;
   if (!isDeepStrictEqual(config, record.storedConfig)) {
     const before = record.storedConfig;
+    endCanary(record);
     setConfig(record, config);
     try {
       reconciler.effectiveConfig(record, record.folder);
@@ -82,6 +88,10 @@ async function settle(
   if (renewed && desired === 'enabled') reconciler.forgive(record);
   return undefined;
 }
+
+/** It was decided elsewhere what runs: what is tried here against it is over. */
+const endCanary = (record: PluginRecord | undefined): void =>
+  record?.canary?.rollBack('What runs was changed on another node.');
 
 export function setConfig(record: PluginRecord, config: Record<string, unknown> | undefined): void {
   if (config) record.storedConfig = config;

@@ -9,14 +9,18 @@ import type { PluginManifest } from '@atoll/registry';
 import { assertOutsideTransaction } from '../database/index.js';
 import type { PluginScope } from '../di/plugin-scope.js';
 import type { EventBus, Subscription } from '../events/index.js';
-import type { Grant } from '../net/index.js';
 import type { GuestReply, GuestRequest } from '../sandbox/host/guest-call.js';
 import type { SupervisedIsolate } from '../sandbox/host/supervisor.js';
 import type { SetupReplyMeta } from '../sandbox/protocol/messages.js';
 import { compileGuestSchema, type Validator } from '../schema/index.js';
 import type { OwnedEffect } from '../syscalls/table.js';
 import type { Logger } from '../telemetry/logger.js';
+import { topicGranted, topicsOverlap } from '../syscalls/topic-permission.js';
 import { newTraceparent } from '../telemetry/trace.js';
+import type { Permits } from './permissions/permits.js';
+import type { CallMeter } from './canary/meter.js';
+import type { Caller } from './canary/split.js';
+import { EffectSet } from './effect-set.js';
 import { routeCaller } from './route-caller.js';
 import type { ErrorTemplate, PluginRoute } from './types.js';
 
@@ -40,12 +44,15 @@ const STOP_TIMEOUT_MS = 1_000;
 export class PluginInstance {
   readonly routes: PluginRoute[] = [];
   readonly channels = new Map<string, Channel>();
-  readonly effects = new Set<OwnedEffect>();
+  readonly effects: EffectSet;
   readonly startedAt = new Date();
   isolate: SupervisedIsolate | undefined;
   /** What the plugin said about its state when it was set up. */
   handoff: SetupReplyMeta['handoff'] = null;
-  #state: 'staging' | 'active' | 'released' = 'staging';
+  /** While a canary runs, for it and the running version: what their calls came to. */
+  meter: CallMeter | undefined;
+  /** While a canary runs beside it: which of them takes a call. */
+  split: { pick(caller: Caller): PluginInstance } | undefined;
   #pause: PromiseWithResolvers<void> | undefined;
   #successor: PluginInstance | undefined;
   /** Topic → index of its first listener. */
@@ -55,24 +62,32 @@ export class PluginInstance {
 
   constructor(
     readonly manifest: PluginManifest,
-    /** What it may reach by `fetch`. */
-    readonly grants: Grant[],
+    readonly permits: Permits,
     /** What lives as long as this instance: its container, and what ends with it. */
     readonly scope: PluginScope,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.effects = new EffectSet(manifest.id, () => permits.granted);
+    permits.onChange = () => this.effects.reconsider();
+    scope.own('permits', () => permits.release());
+  }
 
   get id(): string {
     return this.manifest.id;
   }
 
   get active(): boolean {
-    return this.#state === 'active';
+    return this.effects.state === 'active';
   }
 
   /** False once another version, or none, has taken over. */
   get live(): boolean {
-    return this.#state !== 'released';
+    return this.effects.state !== 'released';
+  }
+
+  /** The version that takes a call: this one, or its canary. */
+  taking(caller: Caller): PluginInstance {
+    return this.split?.pick(caller) ?? this;
   }
 
   /** While state is handed over: new calls wait until it has `resumed`, and then look who is live. */
@@ -154,14 +169,14 @@ export class PluginInstance {
   registerListener(index: number, topic: string, events: EventBus): void {
     let subscription: Subscription | undefined;
     if (!this.#listeners.has(topic)) this.#listeners.set(topic, index);
+    this.scope.own(`listener ${topic}`, () => subscription?.());
     this.addEffect({
       kind: 'listener',
       label: topic,
       activate: () => {
-        const own = events.subscribe(topic, (event) => this.#deliver(index, topic, event));
-        subscription = own;
-        this.scope.own(`listener ${topic}`, own);
+        subscription = events.subscribe(topic, (event) => this.#deliver(index, topic, event));
       },
+      needs: ({ permissions }) => topicsOverlap(topic, permissions.events.subscribe),
       undo: () => {
         if (subscription) this.#awaitEnd(subscription.finish());
       },
@@ -170,6 +185,9 @@ export class PluginInstance {
 
   async #deliver(index: number, topic: string, event: CloudEvent): Promise<void> {
     await this.resumed();
+    // Of what it listens to, only a part may be left to it.
+    if (!topicGranted(event.type, this.permits.granted.permissions.events.subscribe)) return;
+    this.permits.used({ kind: 'events.subscribe', value: topic });
     const { target, i } = this.#heirOf(topic) ?? { target: this, i: index };
     const timeoutMs = Math.min(target.manifest.limits.timeoutMs, EVENT_TIMEOUT_MS);
     const traceparent = event.traceparent ?? newTraceparent();
@@ -200,24 +218,17 @@ export class PluginInstance {
   }
 
   addEffect(effect: OwnedEffect): void {
-    if (this.#state === 'released')
-      throw new AtollError('PLUGIN_NOT_ACTIVE', `${this.id} has stopped; it can't register anything.`);
     this.effects.add(effect);
-    if (this.#state === 'active') effect.activate?.();
   }
 
   /** Makes what it registered visible. */
   activate(): void {
-    this.#state = 'active';
-    for (const effect of this.effects) effect.activate?.();
+    this.effects.activate();
   }
 
   /** Undoes what it registered, latest first. New calls no longer find it; those in flight go on. */
   withdraw(): void {
-    if (this.#state === 'released') return;
-    this.#state = 'released';
-    for (const effect of [...this.effects].reverse()) effect.undo();
-    this.effects.clear();
+    this.effects.withdraw();
   }
 
   /** Waits until nothing is in flight and no event is left, at most this long. */

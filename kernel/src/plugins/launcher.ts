@@ -2,13 +2,14 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
 import { bundlePlugin, type PluginFolder, type PluginManifest } from '@atoll/registry';
 import type { Config } from '../config/index.js';
-import { type Grant, parseGrants } from '../net/index.js';
 import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
 import { SOLO_PREFIX } from '../sandbox/host/cell-pool.js';
-import { compileGuestSchema } from '../schema/index.js';
 import type { SyscallTable } from '../syscalls/table.js';
 import { newTraceparent } from '../telemetry/trace.js';
 import type { PluginInstance } from './instance.js';
+import { netParser } from './permissions/net-parser.js';
+import type { PermissionDesk } from './permissions/permission-desk.js';
+import type { Permits } from './permissions/permits.js';
 import type { PluginRecord } from './record.js';
 import { mapStack } from './source-map.js';
 import type { PluginLogLine } from './types.js';
@@ -21,7 +22,8 @@ export interface LauncherDeps {
   supervisor: Supervisor;
   syscalls: SyscallTable<PluginInstance>;
   /** Makes an instance, with a scope of its own. */
-  newInstance: (manifest: PluginManifest, grants: Grant[]) => PluginInstance;
+  newInstance: (manifest: PluginManifest, permits: Permits) => PluginInstance;
+  permissions: PermissionDesk;
   cacheDir: string;
   /** Start of a manual clock in the guest, epoch ms; for tests. */
   clockStart?: number;
@@ -36,17 +38,42 @@ export class PluginLauncher {
   constructor(private readonly deps: LauncherDeps) {}
 
   /** Rejects with an AtollError; nothing of the candidate is left then. */
-  async launch(record: PluginRecord, folder: PluginFolder, config: Record<string, unknown>): Promise<PluginInstance> {
+  async launch(
+    record: PluginRecord,
+    folder: PluginFolder,
+    config: Record<string, unknown>,
+    { alone = false }: { alone?: boolean } = {},
+  ): Promise<PluginInstance> {
     const { manifest } = folder;
     const { code, map } = await bundlePlugin(folder, { cacheDir: this.deps.cacheDir });
     // Kept for as long as the instance lives and rarely needed.
     const packed = gzipSync(map);
     const readMap = () => gunzipSync(packed).toString('utf8');
-    const instance = this.deps.newInstance(manifest, this.#grants(folder, config));
+    const instance = this.deps.newInstance(manifest, this.#permits(folder, config));
+    try {
+      const group = alone ? `${SOLO_PREFIX}${manifest.id}@canary` : this.#group(record);
+      await this.#startIsolate(record, instance, { code, readMap, group });
+      const { clockStart: now } = this.deps;
+      if (now !== undefined)
+        await instance.call({ meta: { m: 'clock', now }, timeoutMs: 5_000, traceparent: newTraceparent() });
+      await instance.setup(config, this.deps.config.sandbox.startTimeoutMs);
+      return instance;
+    } catch (error) {
+      await instance.stop();
+      throw asStartError(error);
+    }
+  }
+
+  async #startIsolate(
+    record: PluginRecord,
+    instance: PluginInstance,
+    { code, readMap, group }: { code: string; readMap: ReadMap; group: string },
+  ): Promise<void> {
     const { supervisor } = this.deps;
+    const { manifest } = instance;
     const isolate = await supervisor.start({
       name: manifest.id,
-      group: this.#group(record),
+      group,
       apart: record.instance !== undefined,
       code,
       memoryMb: Math.min(manifest.limits.memoryMb, this.deps.config.sandbox.maxMemoryMb),
@@ -61,29 +88,11 @@ export class PluginLauncher {
       onEvict: () => this.deps.onEvict(record, instance),
     });
     instance.own(isolate, (ended) => supervisor.stop(ended));
-    try {
-      const { clockStart: now } = this.deps;
-      if (now !== undefined)
-        await instance.call({ meta: { m: 'clock', now }, timeoutMs: 5_000, traceparent: newTraceparent() });
-      await instance.setup(config, this.deps.config.sandbox.startTimeoutMs);
-      return instance;
-    } catch (error) {
-      await instance.stop();
-      throw asStartError(error);
-    }
   }
 
-  #grants({ manifest }: PluginFolder, config: Record<string, unknown>): Grant[] {
+  #permits({ manifest }: PluginFolder, config: Record<string, unknown>): Permits {
     const narrow = this.deps.config.net.narrow[manifest.id];
-    // A value that the manifest itself gives must not open the operator's private network.
-    const defaults = manifest.config ? compileGuestSchema(manifest.config, { defaults: true }).parse({}) : {};
-    return parseGrants({
-      plugin: manifest.id,
-      entries: manifest.permissions.net,
-      config,
-      defaults: defaults as Record<string, unknown>,
-      ...(narrow && { narrow }),
-    });
+    return this.deps.permissions.issue(manifest, netParser(manifest, config, narrow));
   }
 
   /** A publisher that nothing proves is its own: folders carry no signature, so each third-party plugin stands alone. */

@@ -1,14 +1,24 @@
-import { AtollError } from '@atoll/plugin-sdk/contract';
+import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
 import { dependantsOf, type PluginFolder, type PluginManifest, readPluginFolder } from '@atoll/registry';
 import { authorize } from '../auth/index.js';
 import { maskBySchema } from '../config/index.js';
+import { assertNoCanary, Canaries, type CanariesDeps } from './canary/canaries.js';
 import type { PluginInstance } from './instance.js';
 import { adopt, type Decided, setConfig } from './adopt.js';
 import { type PluginChange, PluginSet } from './plugin-set.js';
+import { PluginPermissions } from './permissions/plugin-permissions.js';
 import { manifestOf, type PluginRecord, toInfo } from './record.js';
 import { Reconciler, type ReconcilerDeps } from './reconciler.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
-import type { ChannelCall, ErrorTemplate, PluginHost, PluginInfo, PluginLogLine, SwapOptions } from './types.js';
+import type {
+  ChannelCall,
+  ErrorTemplate,
+  Following,
+  PluginHost,
+  PluginInfo,
+  PluginLogLine,
+  SwapOptions,
+} from './types.js';
 
 export type { PluginChange } from './plugin-set.js';
 export type { Fakes } from './reconciler.js';
@@ -17,6 +27,7 @@ export interface PluginManagerDeps extends ReconcilerDeps {
   store: DesiredStateStore;
   /** Runs a change of what is wanted when no other one is made, here or on another node. */
   changes: Changes;
+  canaries: Omit<CanariesDeps, 'events' | 'routes'>;
 }
 
 export type Changes = <T>(work: () => Promise<T>) => Promise<T>;
@@ -27,17 +38,24 @@ const SETTLE_MS = 3_000;
 export class PluginManager implements PluginHost {
   readonly #reconciler: Reconciler;
   readonly #set: PluginSet;
+  readonly permissions: PluginPermissions;
+  readonly canaries: Canaries;
 
   constructor(private readonly deps: PluginManagerDeps) {
     this.#reconciler = new Reconciler(deps);
     this.#set = new PluginSet(this.#reconciler, deps);
+    this.canaries = new Canaries(this.#reconciler, { ...deps, ...deps.canaries });
+    this.permissions = new PluginPermissions(this.#reconciler, deps.permissions, deps.config);
   }
 
   /** Installs plugin folders before the start. Clashing ones are refused and returned as problems. */
-  install(
+  async install(
     folders: { folder: PluginFolder; origin: PluginRecord['origin'] }[],
   ): Promise<{ dir: string; error: AtollError }[]> {
-    return this.#set.install(folders);
+    await this.deps.permissions.start();
+    const problems = await this.#set.install(folders);
+    await this.canaries.restore();
+    return problems;
   }
 
   /** Installs, exchanges and removes plugins: all of it, or nothing; see PluginSet. */
@@ -55,8 +73,10 @@ export class PluginManager implements PluginHost {
     return this.#reconciler.exclusive(() => this.#reconciler.reconcile());
   }
 
-  close(): Promise<void> {
-    return this.#reconciler.close();
+  async close(): Promise<void> {
+    await this.canaries.close();
+    await this.#reconciler.close();
+    await this.deps.permissions.close();
   }
 
   list(): PluginInfo[] {
@@ -66,6 +86,12 @@ export class PluginManager implements PluginHost {
   get(id: string): PluginInfo | undefined {
     const record = this.#reconciler.records.get(id);
     return record && toInfo(record);
+  }
+
+  /** What its details tell of the channel that it follows. */
+  setFollowing(id: string, following: Following): void {
+    const record = this.#reconciler.records.get(id);
+    if (record) record.following = following;
   }
 
   /** The running instance, if any. */
@@ -101,6 +127,7 @@ export class PluginManager implements PluginHost {
   async reload(id: string, options: SwapOptions = {}): Promise<PluginInfo> {
     const record = this.#need(id);
     await this.#reconciler.exclusive(async () => {
+      assertNoCanary(record);
       const folder = await readPluginFolder(record.folder.dir);
       if (folder.manifest.id !== id)
         throw new AtollError('PLUGIN_CLASH', `The folder now holds the plugin "${folder.manifest.id}".`);
@@ -142,6 +169,7 @@ export class PluginManager implements PluginHost {
 
   setConfig(id: string, values: Record<string, unknown>): Promise<PluginInfo> {
     return this.#change(id, async (record) => {
+      assertNoCanary(record);
       const before = record.storedConfig;
       record.storedConfig = values;
       try {
@@ -182,25 +210,20 @@ export class PluginManager implements PluginHost {
 
   async callChannel({ channel, data, principal, traceparent, signal }: ChannelCall): Promise<unknown> {
     const record = this.#reconciler.records.get(channel.split('.')[0]!);
-    while (record?.instance?.paused) await record.instance.resumed();
-    const found = record?.instance?.channels.get(channel);
-    if (!record?.instance || !found) throw new AtollError('NOT_FOUND', `There is no channel "${channel}".`);
+    const instance = await taking(record, principal);
+    const found = instance?.channels.get(channel);
+    if (!instance || !found) throw new AtollError('NOT_FOUND', `There is no channel "${channel}".`);
     if (found.permission) authorize(principal, found.permission);
     if (found.input && !found.input.check(data)) {
       throw new AtollError('VALIDATION_FAILED', `The data for "${channel}" does not match its schema.`, {
         errors: found.input.errors(data),
       });
     }
-    const timeoutMs = manifestOf(record).limits.timeoutMs;
+    const { timeoutMs } = instance.manifest.limits;
     const body = data === undefined ? undefined : JSON.stringify(data);
-    const reply = await record.instance.call({
-      meta: { m: 'channel', i: found.index },
-      body,
-      timeoutMs,
-      traceparent,
-      principal,
-      signal,
-    });
+    const meta = { m: 'channel', i: found.index };
+    const ask = () => instance.call({ meta, body, timeoutMs, traceparent, principal, signal });
+    const reply: AnyReply = await (instance.meter ? instance.meter.measure(ask) : ask());
     if (reply.stream) return parseEach(reply.stream);
     return reply.body ? (JSON.parse(reply.body.toString('utf8')) as unknown) : undefined;
   }
@@ -226,6 +249,21 @@ export class PluginManager implements PluginHost {
     const state: DesiredState = { desired, ...(storedConfig && { config: storedConfig }) };
     record.generation = await this.deps.store.save(new Map([[manifestOf(record).id, state]]));
   }
+}
+
+interface AnyReply {
+  body?: Buffer | undefined;
+  stream?: AsyncIterable<Buffer>;
+}
+
+/** The version that takes a call, as soon as none of them is being exchanged. */
+async function taking(record: PluginRecord | undefined, principal: Principal): Promise<PluginInstance | undefined> {
+  let instance = record?.instance?.taking({ principal });
+  while (instance?.paused) {
+    await instance.resumed();
+    instance = record?.instance?.taking({ principal });
+  }
+  return instance;
 }
 
 async function* parseEach(stream: AsyncIterable<Buffer>): AsyncGenerator<unknown> {

@@ -1,6 +1,7 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { PluginFolder } from '@atoll/registry';
 import type { Config } from '../config/index.js';
+import { assertNoCanary } from './canary/canaries.js';
 import { CrashPolicy } from './crash-policy.js';
 import { LogRing } from './log-ring.js';
 import { mountClash } from './mount-clash.js';
@@ -80,6 +81,7 @@ export class PluginSet {
 
   async #apply({ id, folder }: PluginChange, options: SwapOptions, undo: Undo[]): Promise<void> {
     const record = this.reconciler.records.get(id);
+    if (record) assertNoCanary(record);
     if (!folder) return record && this.#takeAway(record, undo);
     if (!record) return this.#bringIn(folder, undo);
     const before = record.folder;
@@ -139,6 +141,7 @@ export class PluginSet {
       crashes: new CrashPolicy(sandbox),
       logs: new LogRing(log.pluginLines),
       restarts: 0,
+      following: {},
       retiring: new Set(),
       solo: false,
     };

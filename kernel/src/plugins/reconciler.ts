@@ -1,17 +1,18 @@
-import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { AtollError } from '@atoll/plugin-sdk/contract';
 import { type GraphNode, type PluginFolder, type PluginManifest, planStart } from '@atoll/registry';
 import type { Config } from '../config/index.js';
 import type { EventBus } from '../events/index.js';
 import type { RouteTable } from '../http/route-table.js';
-import type { Grant } from '../net/index.js';
 import type { IsolateFate, Supervisor } from '../sandbox/host/supervisor.js';
-import { compileGuestSchema } from '../schema/index.js';
 import type { SyscallTable } from '../syscalls/table.js';
+import { effectiveConfig } from './effective-config.js';
 import { assertFits } from './fits.js';
 import { handOver } from './handoff.js';
 import type { PluginInstance } from './instance.js';
 import { PluginLauncher } from './launcher.js';
 import { mountClash } from './mount-clash.js';
+import type { PermissionDesk } from './permissions/permission-desk.js';
+import type { Permits } from './permissions/permits.js';
 import { manifestOf, type PluginRecord, toNode } from './record.js';
 import type { PluginLogLine, PluginState, SwapOptions } from './types.js';
 
@@ -22,7 +23,8 @@ export interface ReconcilerDeps {
   supervisor: Supervisor;
   syscalls: SyscallTable<PluginInstance>;
   /** Makes an instance, with a scope of its own. */
-  newInstance: (manifest: PluginManifest, grants: Grant[]) => PluginInstance;
+  newInstance: (manifest: PluginManifest, permits: Permits) => PluginInstance;
+  permissions: PermissionDesk;
   /** Where bundles are cached. */
   cacheDir: string;
   onLog: (plugin: string, line: PluginLogLine) => void;
@@ -39,7 +41,7 @@ export interface Fakes {
 }
 
 /** Permissions that the manifest format knows and this kernel has no capability for. */
-const ABSENT = ['gpu', 'cache'] as const;
+const ABSENT = ['gpu'] as const;
 const PARALLEL_STARTS = 4;
 
 /** Moves each plugin to its desired state: start, stop, swap, restart after a crash. What changes the set of plugins runs in `exclusive`. */
@@ -153,7 +155,7 @@ export class Reconciler {
   async #launchInto(record: PluginRecord, folder: PluginFolder): Promise<void> {
     const began = performance.now();
     const instance = await this.#launcher.launch(record, folder, this.effectiveConfig(record, folder));
-    await this.#takeOver(record, folder, instance);
+    await this.exchange(record, folder, instance);
     record.startMs = Math.round(performance.now() - began);
   }
 
@@ -164,7 +166,7 @@ export class Reconciler {
     const began = performance.now();
     const from = record.instance;
     const candidate = await this.#launcher.launch(record, folder, this.effectiveConfig(record, folder));
-    await this.#takeOver(record, folder, candidate, options);
+    await this.exchange(record, folder, candidate, options);
     record.startMs = Math.round(performance.now() - began);
     this.deps.events.emit('plugin.swapped', {
       id: candidate.id,
@@ -174,8 +176,15 @@ export class Reconciler {
     });
   }
 
+  /** Starts another version and leaves it beside the running one, in a cell of its own: whatever it does, the other goes on. */
+  async launchBeside(record: PluginRecord, folder: PluginFolder): Promise<PluginInstance> {
+    const clash = mountClash(folder, this.records.values(), record);
+    if (clash) throw clash;
+    return this.#launcher.launch(record, folder, this.effectiveConfig(record, folder), { alone: true });
+  }
+
   /** Puts a healthy candidate in the place of the running version, if there is one. When that fails, the candidate is gone and all is as it was. */
-  async #takeOver(
+  async exchange(
     record: PluginRecord,
     folder: PluginFolder,
     candidate: PluginInstance,
@@ -183,6 +192,8 @@ export class Reconciler {
   ): Promise<void> {
     const before = record.instance;
     const resume = before?.pause();
+    // It may take calls already.
+    const resumeCandidate = candidate.pause();
     try {
       const commitRoutes = this.deps.routes.prepare(folder.manifest.id, candidate.routes);
       if (before && !discardState) await handOver(before, candidate);
@@ -192,21 +203,23 @@ export class Reconciler {
       delete record.restart;
       record.instance = candidate;
       record.folder = folder;
+      record.canary?.rebind(candidate);
       before?.withdraw();
       candidate.activate();
     } catch (error) {
       await candidate.stop();
       throw error;
     } finally {
+      resumeCandidate();
       resume?.();
     }
     this.#warnOfAbsentCapabilities(record);
     this.set(record, 'active');
-    if (before) void this.#retire(record, before);
+    if (before) void this.retire(record, before);
   }
 
   /** What is in flight finishes on the old version. */
-  async #retire(record: PluginRecord, instance: PluginInstance): Promise<void> {
+  async retire(record: PluginRecord, instance: PluginInstance): Promise<void> {
     record.retiring.add(instance);
     await instance.drain(this.deps.config.plugins.drainMs);
     await instance.stop();
@@ -217,6 +230,7 @@ export class Reconciler {
     clearTimeout(record.restart);
     delete record.restart;
     const { instance } = record;
+    record.canary?.rollBack(reason ?? 'The plugin stops.');
     if (instance) {
       this.set(record, 'draining');
       this.deps.routes.remove(instance.id);
@@ -252,7 +266,9 @@ export class Reconciler {
   /** The isolate ended by itself: restart, later or alone when it may be at fault, or give it up. */
   #onEnd(record: PluginRecord, instance: PluginInstance, fate: IsolateFate): void {
     instance.withdraw();
+    if (record.canary?.candidate === instance) record.canary.rollBack(`It ended: ${fate.message}`);
     if (record.instance !== instance) return;
+    record.canary?.rollBack('The running version ended, so there is nothing to compare with.');
     delete record.instance;
     this.deps.routes.remove(instance.id);
     const verdict = fate.culprit === 'no' ? { restartInMs: 0 } : record.crashes.crashed();
@@ -281,22 +297,14 @@ export class Reconciler {
   /** Its cell is given up for another plugin's sake: a new instance takes over, this one finishes what it has. */
   #onEvict(record: PluginRecord, instance: PluginInstance): void {
     void this.exclusive(async () => {
+      if (record.canary?.candidate === instance) record.canary.rollBack('Its cell had to be given up.');
       if (record.instance !== instance || this.#closing) return;
       await this.swap(record, record.folder).catch(() => {});
     });
   }
 
-  effectiveConfig(record: PluginRecord, { manifest }: PluginFolder): Record<string, unknown> {
-    const given = { ...this.deps.config.plugins.config[manifest.id], ...record.storedConfig };
-    if (!manifest.config) return given;
-    const validator = compileGuestSchema(manifest.config, { defaults: true });
-    const value = validator.parse(given);
-    if (validator.check(value)) return value as Record<string, unknown>;
-    const errors = validator.errors(value);
-    const list = errors
-      .map(({ pointer, message }) => `${manifest.id}${pointer.replaceAll('/', '.')}: ${message}`)
-      .join('; ');
-    throw new AtollError('CONFIG_INVALID', list, { errors });
+  effectiveConfig({ storedConfig }: PluginRecord, { manifest }: PluginFolder): Record<string, unknown> {
+    return effectiveConfig(manifest, { ...this.deps.config.plugins.config[manifest.id], ...storedConfig });
   }
 
   #warnOfAbsentCapabilities(record: PluginRecord): void {

@@ -1,8 +1,10 @@
 import type { GraphNode, PluginFolder, PluginManifest } from '@atoll/registry';
+import type { Canary } from './canary/canary.js';
+import type { CanaryView } from './canary/canary-view.js';
 import type { CrashPolicy } from './crash-policy.js';
 import type { PluginInstance } from './instance.js';
 import type { LogRing } from './log-ring.js';
-import type { PluginInfo, PluginState } from './types.js';
+import type { Following, PluginInfo, PluginState } from './types.js';
 
 /** What the manager knows of one installed plugin. */
 export interface PluginRecord {
@@ -24,6 +26,11 @@ export interface PluginRecord {
   startMs?: number;
   /** After a crash whose culprit is unknown: it may be this one, so it gets a cell of its own. */
   solo: boolean;
+  /** A version that is tried beside the running one. */
+  canary?: Canary;
+  /** How the latest one stands, or ended. */
+  lastCanary?: CanaryView;
+  following: Following;
   /** A restart that waits out its delay. */
   restart?: NodeJS.Timeout;
 }
@@ -52,6 +59,7 @@ export function toInfo(record: PluginRecord): PluginInfo {
     origin: record.origin,
     mounts: manifest.mounts,
     permissions: manifest.permissions as Record<string, unknown>,
+    ...(instance && instance.permits.granted !== instance.manifest && { granted: { ...instance.permits.set } }),
     provides: manifest.provides,
     consumes: manifest.consumes,
     dependencies: manifest.dependencies,
@@ -63,6 +71,8 @@ export function toInfo(record: PluginRecord): PluginInfo {
         callsInFlight: isolate?.client.inFlight ?? 0,
       })),
     }),
+    ...((record.canary ?? record.lastCanary) && { canary: record.canary?.view() ?? record.lastCanary! }),
+    ...record.following,
     restarts: record.restarts,
     ...(instance && { startedAt: instance.startedAt.toISOString() }),
     ...(record.startMs !== undefined && { startMs: record.startMs }),
@@ -71,7 +81,11 @@ export function toInfo(record: PluginRecord): PluginInfo {
 
 function effectsOf(instance: PluginInstance | undefined): PluginInfo['effects'] {
   if (!instance) return [];
-  const effects: PluginInfo['effects'] = [...instance.effects].map(({ kind, label }) => ({ kind, label }));
+  const effects: PluginInfo['effects'] = [...instance.effects].map((effect) => ({
+    kind: effect.kind,
+    label: effect.label,
+    ...(instance.effects.rests(effect) && { suspended: true as const }),
+  }));
   for (const syscall of instance.isolate?.client.syscalls ?? []) {
     if (syscall.method === 'net.fetch')
       effects.push({

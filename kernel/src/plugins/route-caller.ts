@@ -11,7 +11,7 @@ const JSON_HEADERS: [string, string][] = [['content-type', 'application/json; ch
 /** Turns an HTTP call into a call of the guest, and its answer into an HTTP reply. */
 export function routeCaller(instance: PluginInstance, index: number, registration: RouteRegistration) {
   const prefix = `{"m":"http","i":${index}`;
-  return async (call: RouteCall): Promise<RouteReply> => {
+  const answer = async (call: RouteCall): Promise<RouteReply> => {
     const { principal, traceparent, signal, body } = call;
     const reply = await instance.call({
       meta: `${prefix},"v":"${call.method}","u":${JSON.stringify(call.url)},"a":${json(call.params)},"q":${json(call.query)},"h":${JSON.stringify(call.headers)}`,
@@ -29,6 +29,15 @@ export function routeCaller(instance: PluginInstance, index: number, registratio
     if (!reply.body) return { status, headers };
     const small = reply.kind === BodyKind.TEXT && reply.body.length <= MAX_TEXT_BYTES;
     return { status, headers, body: small ? reply.body.toString('utf8') : reply.body };
+  };
+  return (call: RouteCall): Promise<RouteReply> => {
+    const { meter } = instance;
+    return meter
+      ? meter.measure(
+          () => answer(call),
+          ({ status }) => status >= 500,
+        )
+      : answer(call);
   };
 }
 

@@ -37,6 +37,8 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 /** The services that active plugins provide, and the calls between plugins: validated both ways, within the caller's deadline. */
 export class ServiceRegistry {
   readonly #providers: Provider[] = [];
+  /** Of every version, also those that are not the active one. */
+  readonly #byInstance = new WeakMap<PluginInstance, Provider[]>();
 
   constructor(private readonly onChange: (service: string) => void = () => {}) {}
 
@@ -45,6 +47,7 @@ export class ServiceRegistry {
     const methods = new Map<string, Method>();
     for (const [name, method] of Object.entries(registration.methods)) methods.set(name, compileMethod(method));
     const provider: Provider = { instance, index, name: registration.name, version: registration.version, methods };
+    this.#byInstance.set(instance, [...(this.#byInstance.get(instance) ?? []), provider]);
     instance.addEffect({
       kind: 'service',
       label: `${registration.name}@${registration.version}`,
@@ -76,10 +79,10 @@ export class ServiceRegistry {
   }
 
   async call(consumer: PluginManifest, request: ServiceRequest, syscall: Syscall): Promise<SyscallReply> {
-    let provider = this.#choose(consumer, request);
+    let provider = this.#taking(consumer, request, syscall);
     while (provider.instance.paused) {
       await provider.instance.resumed();
-      provider = this.#choose(consumer, request);
+      provider = this.#taking(consumer, request, syscall);
     }
     const method = provider.methods.get(request.method);
     if (!method) {
@@ -95,6 +98,16 @@ export class ServiceRegistry {
       `The input of ${request.service}.${request.method}`,
       'VALIDATION_FAILED',
     );
+    const { meter } = provider.instance;
+    const ask = () => this.#ask(provider, method, { consumer, request, syscall });
+    return meter ? meter.measure(ask) : ask();
+  }
+
+  async #ask(
+    provider: Provider,
+    method: Method,
+    { consumer, request, syscall }: { consumer: PluginManifest; request: ServiceRequest; syscall: Syscall },
+  ): Promise<SyscallReply> {
     const timeoutMs =
       method.registration.timeoutMs ?? provider.instance.manifest.limits.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const reply = await provider.instance.call({
@@ -117,6 +130,16 @@ export class ServiceRegistry {
   #fitting(consumer: PluginManifest, service: string): Provider[] {
     const range = consumer.consumes[service] ?? '*';
     return this.providersOf(service).filter((provider) => semver.satisfies(provider.version, range));
+  }
+
+  /** The chosen provider, or what its canary has in the place of it. */
+  #taking(consumer: PluginManifest, request: ServiceRequest, { principal }: Syscall): Provider {
+    const chosen = this.#choose(consumer, request);
+    const instance = chosen.instance.taking({ principal });
+    if (instance === chosen.instance) return chosen;
+    const range = consumer.consumes[request.service] ?? '*';
+    const own = this.#byInstance.get(instance) ?? [];
+    return own.find(({ name, version }) => name === request.service && semver.satisfies(version, range)) ?? chosen;
   }
 
   #choose(consumer: PluginManifest, { service, provider: wanted }: ServiceRequest): Provider {

@@ -1,4 +1,6 @@
 import type { CancelSignal } from '../sandbox/host/guest-call.js';
+import type { Channel, Permission } from '@atoll/registry';
+import type { CanaryView } from './canary/canary-view.js';
 import type { CloudEvent, Principal, RouteRegistration, WireError } from '@atoll/plugin-sdk';
 
 export type PluginState =
@@ -15,6 +17,8 @@ export type PluginState =
 export interface EffectInfo {
   kind: 'route' | 'listener' | 'service' | 'channel' | 'timer' | 'job' | 'schedule' | 'fetch' | 'metric';
   label: string;
+  /** The permission for it was taken away. */
+  suspended?: true;
 }
 
 export interface PluginLogLine {
@@ -35,8 +39,24 @@ export interface PluginResources {
   cellPid?: number;
 }
 
+/** A version that would have been swapped in, but for the reason. */
+export interface PendingUpgrade {
+  version: string;
+  /** Error code, such as CONSENT_NEEDED. */
+  code: string;
+  reason: string;
+  /** Permissions beyond those that were agreed to. */
+  asks: Permission[];
+}
+
+/** What a plugin follows, and what has come of it. */
+export interface Following {
+  follows?: Channel;
+  pendingUpgrade?: PendingUpgrade;
+}
+
 /** A plugin as the API shows it. */
-export interface PluginInfo {
+export interface PluginInfo extends Following {
   id: string;
   version: string;
   title: string;
@@ -49,6 +69,8 @@ export interface PluginInfo {
   origin: 'first-party' | 'third-party';
   mounts: readonly string[];
   permissions: Record<string, unknown>;
+  /** What is left of them, when an operator has taken some away. */
+  granted?: Record<string, unknown>;
   provides: Record<string, string>;
   consumes: Record<string, string>;
   dependencies: Record<string, string>;
@@ -56,6 +78,8 @@ export interface PluginInfo {
   resources?: PluginResources;
   /** Versions that were swapped out and still finish what they had begun. */
   retiring?: { version: string; callsInFlight: number }[];
+  /** A version that is tried beside the running one, or how the latest one ended. */
+  canary?: CanaryView;
   restarts: number;
   startedAt?: string;
   /** From the decision to start to active, in ms. */

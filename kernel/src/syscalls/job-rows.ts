@@ -36,6 +36,7 @@ export function jobRows(jobs: JobService): SyscallRow<PluginInstance>[] {
       activate: () => {
         stop = jobs.work(definition, workOf(plugin, index, definition));
       },
+      needs: ({ permissions }) => (definition.schedule ? permissions.schedule : permissions.jobs),
       undo: () => stop(),
     });
     return {};
@@ -52,6 +53,8 @@ export function jobRows(jobs: JobService): SyscallRow<PluginInstance>[] {
         timeoutMs: TimeoutMs,
       }),
       denied: mayJobs,
+      registers: true,
+      uses: () => ({ kind: 'jobs' }),
       handle: (plugin: PluginInstance, { index, input, ...given }) =>
         define(plugin, index, {
           ...DEFAULTS,
@@ -72,6 +75,8 @@ export function jobRows(jobs: JobService): SyscallRow<PluginInstance>[] {
       }),
       denied: ({ permissions }: PluginManifest) =>
         permissions.schedule ? undefined : '`permissions.schedule` is not granted.',
+      registers: true,
+      uses: () => ({ kind: 'schedule' }),
       handle: (plugin: PluginInstance, { index, expression, timeZone = 'UTC', ...given }) =>
         define(plugin, index, { ...DEFAULTS, ...given, plugin: plugin.id, schedule: { expression, timeZone } }),
     }),
@@ -86,6 +91,7 @@ export function jobRows(jobs: JobService): SyscallRow<PluginInstance>[] {
         retries: Retries,
       }),
       denied: mayJobs,
+      uses: () => ({ kind: 'jobs' }),
       handle: async (plugin: PluginInstance, { name, ...request }, syscall) => {
         const definition = defined.get(plugin)?.get(name);
         if (!definition || definition.schedule)
@@ -100,6 +106,8 @@ export function jobRows(jobs: JobService): SyscallRow<PluginInstance>[] {
         attempt: Type.Integer({ minimum: 1 }),
         fraction: Type.Number({ minimum: 0, maximum: 1 }),
       }),
+      denied: ({ permissions }: PluginManifest) =>
+        permissions.jobs || permissions.schedule ? undefined : 'Neither `permissions.jobs` nor `schedule` is granted.',
       handle: (plugin: PluginInstance, { id, attempt, fraction }) => {
         jobs.progress(plugin.id, id, attempt, fraction);
         return {};

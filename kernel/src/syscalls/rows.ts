@@ -1,13 +1,15 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { HOME } from '../auth/index.js';
+import type { CacheService } from '../cache/index.js';
 import { type EventBus, patternProblem } from '../events/index.js';
 import type { JobService } from '../jobs/index.js';
-import type { PluginFetch, SecretSource } from '../net/index.js';
+import { isGranted, type PluginFetch, type SecretSource } from '../net/index.js';
 import type { PluginInstance } from '../plugins/instance.js';
 import type { ServiceRegistry } from '../plugins/service-registry.js';
 import type { StorageService } from '../storage/index.js';
+import { cacheRows } from './cache-rows.js';
 import { jobRows } from './job-rows.js';
 import { storageRows } from './storage-rows.js';
 import { type SyscallRow, syscallRow } from './table.js';
@@ -27,6 +29,7 @@ export interface RowDeps {
   services: ServiceRegistry;
   storage: StorageService;
   jobs: JobService;
+  cache: CacheService;
 }
 
 /** The syscall table's rows, by capability. Default is deny: what is not listed, or not permitted, is refused. */
@@ -39,6 +42,7 @@ export function createRows(deps: RowDeps): SyscallRow<PluginInstance>[] {
     secretRow(deps),
     ...storageRows(deps.storage),
     ...jobRows(deps.jobs),
+    ...cacheRows(deps.cache).map((row) => ({ ...row, uses: () => ({ kind: 'cache' }) })),
   ];
 }
 
@@ -89,6 +93,8 @@ function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
     syscallRow({
       name: 'events.subscribe',
       input: Type.Object({ index: Index, topic: Topic }),
+      registers: true,
+      uses: ({ topic }) => ({ kind: 'events.subscribe', value: topic }),
       denied: ({ permissions }, { topic }) =>
         topicGranted(topic, permissions.events?.subscribe)
           ? undefined
@@ -114,6 +120,7 @@ function eventRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
     syscallRow({
       name: 'events.publish',
       input: Type.Object({ topic: Topic, data: Type.Unknown() }),
+      uses: ({ topic }) => ({ kind: 'events.publish', value: topic }),
       denied: ({ permissions }, { topic }) => {
         if (topic.includes('*')) return 'An event needs a topic without wildcards.';
         return topicGranted(topic, permissions.events?.publish)
@@ -163,6 +170,7 @@ function serviceRows({ services }: RowDeps): SyscallRow<PluginInstance>[] {
     syscallRow({
       name: 'services.providers',
       input: Type.Object({ name: ServiceName }),
+      uses: ({ name }) => ({ kind: 'services', value: name }),
       denied: (manifest, { name }) =>
         Object.hasOwn(manifest.consumes, name) ? undefined : `The manifest does not list "${name}" under \`consumes\`.`,
       handle: (plugin: PluginInstance, { name }) => ({ value: services.providersFor(plugin.manifest, name) }),
@@ -175,6 +183,7 @@ function serviceRows({ services }: RowDeps): SyscallRow<PluginInstance>[] {
         method: Type.String({ maxLength: 100 }),
         input: Type.Optional(Type.Unknown()),
       }),
+      uses: ({ service }) => ({ kind: 'services', value: service }),
       denied: (manifest, { service }) =>
         Object.hasOwn(manifest.consumes, service)
           ? undefined
@@ -198,26 +207,52 @@ function netRow({ net }: RowDeps): SyscallRow<PluginInstance> {
     inputFrom: 'head',
     handle: async (plugin: PluginInstance, head, syscall) => {
       const body = syscall.request ?? syscall.body;
-      const secretNames = plugin.manifest.permissions.secrets ?? [];
-      const reply = await net.fetch({
-        plugin: plugin.id,
-        grants: plugin.grants,
-        secretNames: [...secretNames],
-        head: { ...head, redirect: head.redirect as 'follow' | 'error' | 'manual' },
-        ...(body && { body }),
-        signal: syscall.signal,
-      });
+      const { permits } = plugin;
+      const reply = await net
+        .fetch({
+          plugin: plugin.id,
+          grants: permits.grants,
+          secretNames: permits.granted.permissions.secrets,
+          onUse: (url) => permits.used({ kind: 'net', value: url.origin }),
+          head: { ...head, redirect: head.redirect as 'follow' | 'error' | 'manual' },
+          ...(body && { body }),
+          signal: syscall.signal,
+        })
+        .catch((error: unknown) => {
+          tellRefusal(plugin, head, error);
+          throw error;
+        });
+      for (const name of secretsIn(head.headers)) permits.used({ kind: 'secrets', value: name });
       return { head: reply.head, ...(reply.body && { stream: reply.body }) };
     },
   });
+}
+
+/** Which secrets the headers name. */
+const secretsIn = (headers: readonly (readonly [string, string])[]): string[] => [
+  ...new Set(headers.flatMap(([, value]) => [...value.matchAll(/\{\{secret:([^{}]*)\}\}/g)].map(([, name]) => name!))),
+];
+
+const REFUSALS = new Set(['NET_DENIED', 'NET_ADDRESS_BLOCKED', 'SECRET_DENIED']);
+
+function tellRefusal({ permits }: PluginInstance, { url, headers }: Static<typeof FetchHead>, error: unknown): void {
+  if (!(error instanceof AtollError) || !REFUSALS.has(error.code)) return;
+  const ofSecret = error.code === 'SECRET_DENIED';
+  const value = ofSecret ? secretsIn(headers).join(' ') : URL.canParse(url) ? new URL(url).origin : '';
+  permits.refused({ kind: ofSecret ? 'secrets' : 'net', value }, error.code);
 }
 
 function secretRow({ secrets }: RowDeps): SyscallRow<PluginInstance> {
   return syscallRow({
     name: 'secrets.has',
     input: Type.Object({ name: Type.String({ maxLength: 200 }) }),
+    uses: ({ name }) => ({ kind: 'secrets', value: name }),
     denied: ({ permissions }, { name }) =>
       (permissions.secrets ?? []).includes(name) ? undefined : `"${name}" is not in \`permissions.secrets\`.`,
-    handle: (_: PluginInstance, { name }) => ({ value: secrets.get(name) !== undefined }),
+    handle: async (plugin: PluginInstance, { name }) => {
+      await secrets.fresh?.();
+      const secret = secrets.get(name);
+      return { value: secret !== undefined && isGranted(secret, plugin.id) };
+    },
   });
 }

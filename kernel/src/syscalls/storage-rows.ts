@@ -30,11 +30,12 @@ export function storageRows(storage: StorageService): SyscallRow<PluginInstance>
     opened.set(plugin, made);
     return made;
   };
-  return [
+  const rows = [
     ...declarationRows(of),
     ...[...documentRows(of), ...queryRows(of, storage), ...transactionRows(of)].map((row) => inTurn(of, row)),
     ...blobRows(of),
   ];
+  return rows.map((row) => ({ ...row, uses: () => ({ kind: 'storage' }) }));
 }
 
 /** Blobs are not among these: they wait for the plugin's own streams. */
@@ -68,6 +69,7 @@ function declarationRows(of: Of): SyscallRow<PluginInstance>[] {
         ),
       }),
       denied,
+      registers: true,
       handle: async (plugin: PluginInstance, declaration) => {
         await of(plugin).declare(declaration);
         return {};

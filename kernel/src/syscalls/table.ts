@@ -1,12 +1,25 @@
-import { AtollError } from '@atoll/plugin-sdk/contract';
+import { AtollError, type ErrorCode } from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Syscall, SyscallReply } from '../sandbox/host/syscall.js';
 
+/** A permission that a call makes use of: `net` and an origin, `storage`. */
+export interface SyscallUse {
+  kind: string;
+  value?: string;
+}
+
 /** Who makes a syscall: the running instance, as far as the capabilities need to know it. */
 export interface SyscallOwner {
   readonly manifest: PluginManifest;
+  /** What it may do at this moment; it changes while it runs. */
+  readonly permits: {
+    /** The manifest, with the permissions that are granted only. */
+    readonly granted: PluginManifest;
+    used(use: SyscallUse): void;
+    refused(use: SyscallUse, code: ErrorCode): void;
+  };
   /** Registers something that is undone when the instance stops. */
   addEffect(effect: OwnedEffect): void;
 }
@@ -16,6 +29,8 @@ export interface OwnedEffect {
   label: string;
   /** Makes it visible to the outside; called when the instance becomes the active one. */
   activate?: () => void;
+  /** Whether it may be active with these permissions; while it may not it is undone, and activated again when it may. */
+  needs?: (granted: PluginManifest) => boolean;
   undo: () => void;
 }
 
@@ -24,6 +39,13 @@ export interface SyscallRow<Owner extends SyscallOwner = SyscallOwner> {
   name: string;
   /** Of the manifest's permissions; says what is missing, or undefined when the plugin may. */
   denied?: (manifest: PluginManifest, input: unknown) => string | undefined;
+  /**
+   * It only registers what is used later. An operator who takes the permission away must not keep the plugin from starting: the manifest
+   * decides here, and what is granted when it is used.
+   */
+  registers?: boolean;
+  /** The permission that it makes use of, for the record. */
+  uses?: (input: unknown) => SyscallUse | undefined;
   /** Where the input is: the JSON body, or the head of a call whose body is bytes. */
   inputFrom: 'body' | 'head';
   check: (input: unknown) => string | undefined;
@@ -36,6 +58,8 @@ export function syscallRow<Owner extends SyscallOwner, S extends TSchema>(row: {
   input: S;
   inputFrom?: 'body' | 'head';
   denied?: (manifest: PluginManifest, input: Static<S>) => string | undefined;
+  registers?: boolean;
+  uses?: (input: Static<S>) => SyscallUse | undefined;
   handle: (owner: Owner, input: Static<S>, syscall: Syscall) => Promise<SyscallReply> | SyscallReply;
 }): SyscallRow<Owner> {
   const compiled = Compile(row.input);
@@ -48,6 +72,8 @@ export function syscallRow<Owner extends SyscallOwner, S extends TSchema>(row: {
       return `${first?.instancePath || 'the input'} ${first?.message ?? 'is wrong'}`;
     },
     ...(row.denied && { denied: row.denied as NonNullable<SyscallRow['denied']> }),
+    ...(row.registers && { registers: true }),
+    ...(row.uses && { uses: row.uses as NonNullable<SyscallRow['uses']> }),
     handle: row.handle as SyscallRow<Owner>['handle'],
   };
 }
@@ -77,13 +103,21 @@ export class SyscallTable<Owner extends SyscallOwner> {
 
   #run(owner: Owner, syscall: Syscall): Promise<SyscallReply> | SyscallReply {
     const row = this.#rows.get(syscall.method);
-    if (!row)
+    if (!row) {
+      owner.permits.refused({ kind: 'unknown', value: syscall.method.slice(0, 100) }, 'UNKNOWN_CAPABILITY');
       throw new AtollError('UNKNOWN_CAPABILITY', `There is no host capability "${syscall.method.slice(0, 100)}".`);
+    }
     const input = row.inputFrom === 'head' ? syscall.meta.a : parseBody(syscall.body);
     const problem = row.check(input);
     if (problem) throw new AtollError('VALIDATION_FAILED', `${row.name}: ${problem}.`);
-    const missing = row.denied?.(owner.manifest, input);
-    if (missing) throw new AtollError('PERMISSION_DENIED', missing);
+    const use = row.uses?.(input);
+    const missing = row.denied?.(row.registers ? owner.manifest : owner.permits.granted, input);
+    if (missing !== undefined) {
+      owner.permits.refused(use ?? { kind: row.name }, 'PERMISSION_DENIED');
+      const taken = row.denied?.(owner.manifest, input) === undefined;
+      throw new AtollError('PERMISSION_DENIED', taken ? `${missing} An operator has taken it away.` : missing);
+    }
+    if (use) owner.permits.used(use);
     return row.handle(owner, input as never, syscall);
   }
 }

@@ -3,6 +3,11 @@ export function topicGranted(topic: string, granted: readonly string[] | undefin
   return (granted ?? []).some((pattern) => covers(pattern.split('.'), topic.split('.')));
 }
 
+/** Whether some event of the pattern is granted. */
+export function topicsOverlap(topic: string, granted: readonly string[]): boolean {
+  return granted.some((pattern) => topicGranted(topic, [pattern]) || topicGranted(pattern, [topic]));
+}
+
 function covers(pattern: string[], topic: string[]): boolean {
   for (let at = 0; at < pattern.length; at++) {
     if (pattern[at] === '**') return true;

@@ -15,6 +15,7 @@ import { Output } from './output.js';
 import { packCommand } from './pack.js';
 import { pluginCommands } from './plugins.js';
 import { registryCommands } from './registry.js';
+import { secretCommands } from './secrets.js';
 import { TEMPLATES, type TemplateName } from './templates/index.js';
 import { testCommand } from './test-plugin-folder.js';
 import { verifyCommand } from './verify.js';
@@ -98,6 +99,7 @@ loginCommands(program, run);
 marketplaceCommands(program, run);
 pluginCommands(program, run);
 auditCommands(program, run);
+secretCommands(program, run);
 dataCommands(program, run);
 databaseCommands(program, run);
 

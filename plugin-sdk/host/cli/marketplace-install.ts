@@ -54,13 +54,15 @@ export interface Wanted {
   id: string;
   /** Version, range or channel. */
   range: string | undefined;
+  /** Which calls it gets first, while the running version goes on. */
+  canary?: object | undefined;
 }
 
 /** The plan first; then, when it is agreed to, the very version that was shown. */
 export async function carryOut(
   out: Output,
   server: ServerOptions,
-  { target, id, range }: Wanted,
+  { target, id, range, canary }: Wanted,
   { yes = false, dryRun = false, discardState = false }: InstallFlags,
 ): Promise<Outcome> {
   const wanted = range === undefined || range === '' ? {} : { version: range };
@@ -70,7 +72,13 @@ export async function carryOut(
   if (dryRun) return planned;
   const consent = await agree(out, planned, yes);
   const version = planned.plan.find((step) => step.id === id)?.to;
-  const body = { ...wanted, ...(version !== undefined && { version }), consent, discardState };
+  const body = {
+    ...wanted,
+    ...(version !== undefined && { version }),
+    consent,
+    discardState,
+    ...(canary && { canary }),
+  };
   const names = planned.plan.map((step) => step.id).join(', ') || id;
   return out.step(`Starting ${names}`, () => change<Outcome>(server, 'POST', target, body));
 }

@@ -1,4 +1,5 @@
 import { formatPlan, type PlanStep } from '@atoll/registry';
+import type { CanaryView } from './canary.js';
 import { CliError, EXIT } from './errors.js';
 import type { Output } from './output.js';
 import { confirm } from './prompt.js';
@@ -9,6 +10,8 @@ export interface Outcome {
   plan: PlanStep[];
   needConsent: string[];
   unchanged: string[];
+  /** It runs beside the running version. */
+  canary?: CanaryView;
   /** The plugin that it was asked for, as it runs now. */
   plugin?: { id: string; version: string; state: string; reason?: string };
 }

@@ -1,9 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { canaryCommand } from './canary.js';
 import { request, type ServerOptions } from './client.js';
 import type { Run } from './command.js';
+import { followCommand } from './follow.js';
 import { type LogOptions, showLogs } from './logs.js';
 import { type Output, table } from './output.js';
 import { listPlugins, type Plugin } from './plugin-list.js';
+import { permissionsCommand } from './plugin-permissions.js';
 import { pluginAt } from './server-paths.js';
 
 const summary = ({ id, version, state, reason }: Plugin) =>
@@ -30,6 +33,9 @@ export function pluginCommands(program: Command, run: Run): void {
     run,
   );
   change(plugins.command('reload <id>').description('build a plugin anew and swap it in'), 'reload', run);
+  permissionsCommand(plugins, run);
+  canaryCommand(plugins, run);
+  followCommand(plugins, run);
   plugins
     .command('logs <id>')
     .description('the latest log lines, oldest first')

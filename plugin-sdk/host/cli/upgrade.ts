@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { type CanaryFlags, canaryText, toCanary, withCanary } from './canary.js';
 import type { ServerOptions } from './client.js';
 import type { Run } from './command.js';
 import { CliError, EXIT, toCliError } from './errors.js';
@@ -18,17 +19,24 @@ interface Upgraded {
   code?: string;
 }
 
+type UpgradeFlags = InstallFlags & CanaryFlags;
+
 /** `atoll upgrade`. */
 export function upgradeCommand(program: Command, run: Run): void {
-  withState(
-    withConsent(
-      program
-        .command('upgrade [id[@version]]')
-        .description('swap in the newest version of a plugin, or the one named; requests under way end on the old one')
-        .option('--all', 'all plugins of which there is a newer version'),
+  withCanary(
+    withState(
+      withConsent(
+        program
+          .command('upgrade [id[@version]]')
+          .description(
+            'swap in the newest version of a plugin, or the one named; requests under way end on the old one',
+          )
+          .option('--all', 'all plugins of which there is a newer version'),
+      ),
     ),
-  ).action((spec: string | undefined, { all = false, ...flags }: InstallFlags & { all?: boolean }) =>
+  ).action((spec: string | undefined, { all = false, ...flags }: UpgradeFlags & { all?: boolean }) =>
     run(async (out, server) => {
+      if (all && toCanary(flags)) throw new CliError('A canary is of one plugin: name it.', EXIT.USAGE);
       if ((spec === undefined) !== all)
         throw new CliError('Name one plugin, or give --all.', EXIT.USAGE, { hint: '`atoll outdated` lists them.' });
       await (spec === undefined ? upgradeAll(out, server, flags) : upgradeOne(out, server, spec, flags));
@@ -38,10 +46,11 @@ export function upgradeCommand(program: Command, run: Run): void {
 
 const upgradeOf = (id: string, range?: string) => ({ target: `${pluginAt(id)}/upgrade`, id, range });
 
-async function upgradeOne(out: Output, server: ServerOptions, spec: string, flags: InstallFlags): Promise<void> {
+async function upgradeOne(out: Output, server: ServerOptions, spec: string, flags: UpgradeFlags): Promise<void> {
   const { name, range } = parseSpec(spec);
-  const outcome = await carryOut(out, server, upgradeOf(name, range), flags);
-  out.result(outcome, outcome.done ? doneText(outcome) : planText(outcome));
+  const outcome = await carryOut(out, server, { ...upgradeOf(name, range), canary: toCanary(flags) }, flags);
+  const { done, canary } = outcome;
+  out.result(outcome, canary ? canaryText(canary) : done ? doneText(outcome) : planText(outcome));
 }
 
 /** One after the other: what can't be upgraded does not keep the others back. */

@@ -254,7 +254,7 @@ export const ERRORS = {
   SECRET_DENIED: {
     status: 403,
     title: 'Secret not available',
-    hint: 'Declare it in `permissions.secrets` and bind it to this host in the configuration.',
+    hint: 'Declare it in `permissions.secrets`, have it granted, and bind it to this host: `atoll secrets --help`.',
   },
   // --- upstreams, as plugins report them
   UPSTREAM_ERROR: { status: 502, title: 'The upstream server failed', hint: 'See `detail` for what it said.' },
@@ -285,6 +285,11 @@ export const ERRORS = {
     status: 413,
     title: "The plugin's storage is full",
     hint: 'Delete something, or raise `storage.maxRows` or `storage.maxBytes`.',
+  },
+  CACHE_VALUE_TOO_LARGE: {
+    status: 413,
+    title: 'The value is too large to be cached',
+    hint: 'Cache less, or raise `cache.maxValueBytes`.',
   },
   STORAGE_UNSUPPORTED: {
     status: 501,
@@ -335,7 +340,7 @@ export const ERRORS = {
   MASTER_KEY_WRONG: {
     status: 500,
     title: 'The master key does not fit',
-    hint: 'Set ATOLL_MASTER_KEY to the key that the data was made with, or put its file back: <data dir>/master.key.',
+    hint: 'Set ATOLL_MASTER_KEY (or ATOLL_MASTER_KEY_PREVIOUS) to the key that the data was made with, or put its file back: <data dir>/master.key.',
   },
   // --- the kernel
   INTERNAL: { status: 500, title: 'Internal error', hint: 'Report it with the request id.' },

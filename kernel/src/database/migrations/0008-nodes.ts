@@ -8,7 +8,6 @@ export class Nodes extends Migration {
     this.addSql(`create table cluster.state (
       id int primary key check (id = 1),
       installation uuid not null default gen_random_uuid(),
-      key_check text,
       generation bigint not null default 0,
       packages bigint not null default 0,
       holder text,

@@ -5,7 +5,9 @@ import { PluginInstallations } from './0003-plugin-installations.js';
 import { Identity } from './0004-identity.js';
 import { AuditTrail } from './0005-audit.js';
 import { RateLimitRules } from './0006-rate-limits.js';
+import { Secrets } from './0007-secrets.js';
 import { Nodes } from './0008-nodes.js';
+import { PluginLife } from './0009-plugin-life.js';
 
 export interface NamedMigration {
   /** Never changes: it is how the database knows what it has. */
@@ -21,5 +23,7 @@ export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0004-identity', migration: Identity },
   { name: '0005-audit', migration: AuditTrail },
   { name: '0006-rate-limits', migration: RateLimitRules },
+  { name: '0007-secrets', migration: Secrets },
   { name: '0008-nodes', migration: Nodes },
+  { name: '0009-plugin-life', migration: PluginLife },
 ];

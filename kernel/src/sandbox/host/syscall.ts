@@ -11,6 +11,8 @@ export interface SyscallReply {
   value?: unknown;
   /** JSON text that is sent as it is, instead of `value`. */
   json?: Buffer | string;
+  /** Bytes, instead of `value`. */
+  bytes?: Buffer;
   head?: unknown;
   stream?: AsyncIterable<Buffer | string>;
 }
@@ -63,11 +65,12 @@ export class Syscall {
     const meta = reply.head === undefined ? '' : JSON.stringify(reply.head);
     if (!reply.stream) {
       this.#settle();
-      const body = reply.json ?? (reply.value === undefined ? undefined : JSON.stringify(reply.value));
+      const text = reply.json ?? (reply.value === undefined ? undefined : JSON.stringify(reply.value));
+      const body = reply.bytes ?? text;
       this.transport.send({
         type: FrameType.RESULT,
         id: this.id,
-        kind: body === undefined ? BodyKind.NONE : BodyKind.TEXT,
+        kind: body === undefined ? BodyKind.NONE : reply.bytes ? BodyKind.BYTES : BodyKind.TEXT,
         meta,
         body,
       });

@@ -1,6 +1,7 @@
 import type { Handoff, PluginDefinition } from '@atoll/plugin-sdk';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { ReceiveMeta, SetupMeta, SetupReplyMeta } from '../../protocol/messages.js';
+import { createCache } from './cache.js';
 import { createEvents, createLog, createMetrics, createSecrets, createWs } from './capabilities.js';
 import { stringifyResult } from './errors.js';
 import { createHttp } from './http.js';
@@ -34,6 +35,7 @@ export function installPlugin(): void {
       services: createServices(register),
       secrets: createSecrets(),
       storage: createStorage(register),
+      cache: createCache(),
       ...createJobs(register),
       log: createLog(),
       metrics: createMetrics(),
