@@ -43,6 +43,7 @@ const IN_PATHS: Record<string, Meaning> = {
   '/api/v1/secrets/{name}/versions/{version}': 'shared',
   '/api/v1/secrets/{name}/grants/{plugin}': 'shared',
   '/api/v1/jobs/{id}': 'job',
+  '/api/v1/nodes/{id}': 'shared',
   '/x/vault/notes/{note}': 'note',
   '/x/vault/blobs/{sha256}': 'sha256',
   '/x/vault/cache/{key}': 'cacheKey',

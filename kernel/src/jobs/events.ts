@@ -20,10 +20,22 @@ const TOPICS = {
   'job.cancelled': Type.Object(Of),
 };
 
-export type Announce = (topic: keyof typeof TOPICS, data: Record<string, unknown> & { organisation: string }) => void;
+type Topic = keyof typeof TOPICS;
+type OfJob = Record<string, unknown> & { organisation: string };
+export type Announce = (topic: Topic, data: OfJob) => void;
+/** As part of the transaction that the caller is in. */
+export type RecordEvent = (topic: Topic, data: OfJob) => Promise<void>;
 
-/** Declares what happens to jobs as events, and publishes it: to the organisation that the job is of. */
-export function announcer(events: EventBus): Announce {
-  for (const [topic, schema] of Object.entries(TOPICS)) events.defineTopic(topic, schema);
-  return (topic, data) => void events.emit(topic, data, { organisation: data.organisation });
+/**
+ * Declares what happens to jobs as events, and publishes it: to the organisation that the job is of. How far a job is says the next event
+ * better.
+ */
+export function announcer(events: EventBus): { announce: Announce; record: RecordEvent } {
+  for (const [topic, schema] of Object.entries(TOPICS))
+    events.defineTopic(topic, schema, topic === 'job.progress' ? { durable: false } : {});
+  const to = ({ organisation }: OfJob) => ({ organisation });
+  return {
+    announce: (topic, data) => void events.emit(topic, data, to(data)),
+    record: async (topic, data) => void (await events.record(topic, data, to(data))),
+  };
 }

@@ -4,6 +4,8 @@ import { constants } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { listPluginFolders } from '@atoll/registry';
+import type { Command } from 'commander';
+import type { Run } from './command.js';
 import { CliError, EXIT } from './errors.js';
 import { INSTALLATION } from './installation.js';
 
@@ -45,4 +47,15 @@ async function assertPlugins(folder: string): Promise<void> {
 function isBuiltIn(folder: string): boolean {
   const plugins = path.join(INSTALLATION, 'plugins');
   return folder === plugins || path.dirname(folder) === plugins;
+}
+
+export function devCommand(program: Command, run: Run): void {
+  program
+    .command('dev [folders...]')
+    .description('run a server with these plugin folders; saving a file swaps the plugin')
+    .action((folders: string[]) =>
+      run(async () => {
+        process.exitCode = await runDev(folders);
+      }),
+    );
 }
