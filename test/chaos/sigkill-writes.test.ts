@@ -92,11 +92,24 @@ async function keysAndTrailAreThere(): Promise<void> {
   for (const [id, key] of writes.revoked) expect([id, await statusOf(key)]).toEqual([id, 401]);
   expect(await get('/api/v1/audit/verify')).toMatchObject({ intact: true, problems: [] });
   const text = await (await kernel.call('/api/v1/audit/export?outcome=done')).text();
-  const entries = text.trim().split('\n').map((line) => JSON.parse(line) as { action: string; target?: string });
+  const entries = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { action: string; target?: string });
   const about = (action: string) => entries.filter((entry) => entry.action === action).map(({ target }) => target);
   const made = [...writes.keys.keys(), ...writes.revoked.keys()];
-  expect(missing(made.map((id) => `key:${id}`), about('api-keys.create'))).toEqual([]);
-  expect(missing([...writes.revoked.keys()].map((id) => `key:${id}`), about('api-keys.revoke'))).toEqual([]);
+  expect(
+    missing(
+      made.map((id) => `key:${id}`),
+      about('api-keys.create'),
+    ),
+  ).toEqual([]);
+  expect(
+    missing(
+      [...writes.revoked.keys()].map((id) => `key:${id}`),
+      about('api-keys.revoke'),
+    ),
+  ).toEqual([]);
   for (const [action, times] of Object.entries(writes.switches))
     expect([action, about(action).length]).toEqual([action, expect.toSatisfy((found: number) => found >= times)]);
 }

@@ -159,7 +159,9 @@ export function* requestsFor(operation: Operation, owner: Owner, sender: Sender)
   const required = operation.parameters.filter(
     ({ name, ...one }) => one.required && meaningIn(one, name) !== undefined,
   );
-  const query = new URLSearchParams(Object.fromEntries(required.map(({ name }) => [name, meaning(IN_QUERIES[name]!, owner)])));
+  const query = new URLSearchParams(
+    Object.fromEntries(required.map(({ name }) => [name, meaning(IN_QUERIES[name]!, owner)])),
+  );
   const whole = (path: string, search: URLSearchParams) => (search.size > 0 ? `${path}?${search}` : path);
   yield {
     operation,

@@ -82,7 +82,10 @@ export class MixedWrites {
 
   /** Every other one is revoked at once. */
   async #key(kernel: TestKernel): Promise<void> {
-    const { body } = await send(kernel, 'POST', '/api/v1/api-keys', { name: `key ${++this.#n}`, scopes: ['plugins.read'] });
+    const { body } = await send(kernel, 'POST', '/api/v1/api-keys', {
+      name: `key ${++this.#n}`,
+      scopes: ['plugins.read'],
+    });
     const [id, key] = [String(body.id), String(body.key)];
     this.keys.set(id, key);
     if (this.#n % 2 === 0) return;
