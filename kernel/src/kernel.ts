@@ -23,6 +23,7 @@ import { limitApi } from './api/limits.js';
 import { secretApi } from './api/secrets.js';
 import { pluginPermissionApi } from './api/plugin-permissions.js';
 import { pluginApi } from './api/plugins.js';
+import { rehearsalApi } from './api/rehearsals.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
 import { WsGateway } from './ws/index.js';
@@ -165,6 +166,7 @@ export class Kernel {
         ...pluginApi(host),
         ...pluginPermissionApi(host.permissions),
         ...canaryApi(host.canaries),
+        ...rehearsalApi(host.rehearsals),
         ...marketplaceApi({
           host,
           store: resolve(this.container, T.PACKAGE_STORE),
