@@ -40,5 +40,5 @@ export const RehearsalSection = Type.Object(
       description: 'For replaying all calls against one version, in ms.',
     }),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, default: {} },
 );
