@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { atoll, atollJson } from '../support/atoll-cli.js';
 import { startTestKernel, type TestKernel } from '../support/kernel.js';
 import { newKey, packSample, type SamplePlugin } from '../support/packages.js';
@@ -64,23 +66,35 @@ const GOOD = () => `
   services.provide({ name: 'greetings', version: '1.0.0', methods: { greet: { output: Type.String() } } }, { greet: () => 'hello' });
 `;
 
-async function publish(version: string, code: string): Promise<void> {
+/** Asks the host in its setup already, and another plugin at each call. */
+const STARTER = `
+  const notes = storage.collection('notes', {});
+  const greetings = services.use('greetings');
+  const count = await notes.count({});
+  http.get('/', async () => ({ count, greeting: await greetings.greet() }));
+  ws.channel('echo', (data) => ({ echoed: data }));
+`;
+
+async function publish(version: string, code: string, id = 'greeter'): Promise<void> {
   const sample: SamplePlugin = {
-    id: 'greeter',
+    id,
     version,
-    atoll: {
-      mounts: ['/x/greeter'],
-      provides: { greetings: '1.0.0' },
-      permissions: { storage: true, net: [origin] },
-      config: {
-        type: 'object',
-        properties: { token: { type: 'string', secret: true, default: 'hunter2-of-config' } },
-      },
-      limits: { memoryMb: 32, timeoutMs: 5_000 },
-    },
+    atoll:
+      id === 'starter'
+        ? { mounts: ['/x/starter'], consumes: { greetings: '^1.0.0' }, permissions: { storage: true } }
+        : {
+            mounts: ['/x/greeter'],
+            provides: { greetings: '1.0.0' },
+            permissions: { storage: true, net: [origin] },
+            config: {
+              type: 'object',
+              properties: { token: { type: 'string', secret: true, default: 'hunter2-of-config' } },
+            },
+            limits: { memoryMb: 32, timeoutMs: 5_000 },
+          },
     files: {
       'src/index.ts': `import { definePlugin, Type } from '@atoll/plugin-sdk';
-export default definePlugin(({ http, ws, storage, services, config }) => {${code}});`,
+export default definePlugin(async ({ http, ws, storage, services, config }) => {${code}});`,
     },
   };
   const { bytes } = await packSample(root, sample, key);
@@ -110,7 +124,8 @@ const rehearse = async (version: string) => {
   expect(status, JSON.stringify(body)).toBe(200);
   return body;
 };
-const recording = async () => (await send<{ items: object[] }>('GET', 'plugins/greeter/recording/calls?limit=100')).body;
+const recording = async () =>
+  (await send<{ items: object[] }>('GET', 'plugins/greeter/recording/calls?limit=100')).body;
 
 beforeAll(async () => {
   upstream = createServer((request, response) => {
@@ -119,7 +134,13 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
   origin = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
-  kernel = await startTestKernel({ env: { ATOLL_DATA_DIR: path.join(root, 'data') } });
+  kernel = await startTestKernel({
+    env: {
+      ATOLL_DATA_DIR: path.join(root, 'data'),
+      ATOLL_PLUGINS__REHEARSAL: '{"record":["starter"]}',
+      ATOLL_PLUGINS__REHEARSE_BEFORE_SWAP: '["starter"]',
+    },
+  });
   await publish('1.0.0', GOOD());
   expect((await send('POST', 'marketplace/greeter/install', { consent: true })).status).toBe(200);
 }, 60_000);
@@ -141,7 +162,8 @@ describe('a rehearsal', () => {
   it('finds no difference in the same version: time, chance, memory and the host are as they were', async () => {
     expect((await anew()).body).toMatchObject({ on: true, sample: 1, keep: 200 });
     await get('/count');
-    for (const target of ['/greet/ann?loud=1', '/random', '/count', '/notes', '/upstream', '/ticks', '/wait']) await get(target);
+    for (const target of ['/greet/ann?loud=1', '/random', '/count', '/notes', '/upstream', '/ticks', '/wait'])
+      await get(target);
     await post('/notes', { text: 'first' });
     await get('/notes');
     expect((await send('GET', 'plugins/greeter/recording')).body).toMatchObject({ calls: 10 });
@@ -173,7 +195,7 @@ describe('a rehearsal', () => {
       GOOD()
         .replace('hello: params.name', 'hello: params.name.toUpperCase()')
         .replace('/data?x=1', '/data?x=2')
-        .replace("return { id };", "await notes.insert({ text: 'one more' }); return { id };")
+        .replace('return { id };', "await notes.insert({ text: 'one more' }); return { id };")
         .replace('yield { n }', 'yield { n: n + 1 }'),
     );
     const { summary, calls } = await rehearse('1.1.0');
@@ -184,7 +206,10 @@ describe('a rehearsal', () => {
       output: [{ pointer: '/body/hello', before: 'ann', after: 'ANN' }],
     });
     expect(of('GET /x/greeter/upstream')?.hostCalls.changed).toMatchObject([
-      { method: 'net.fetch', differences: [{ pointer: '/head/url', before: `${origin}/data?x=1`, after: `${origin}/data?x=2` }] },
+      {
+        method: 'net.fetch',
+        differences: [{ pointer: '/head/url', before: `${origin}/data?x=1`, after: `${origin}/data?x=2` }],
+      },
     ]);
     expect(of('POST /x/greeter/notes')?.hostCalls.added).toMatchObject([{ method: 'storage.insert' }]);
     expect(of('GET /x/greeter/ticks')?.output[0]?.pointer).toMatch(/^\/chunks/);
@@ -200,7 +225,10 @@ describe('a rehearsal', () => {
     expect((await rehearse('1.3.0')).calls[0]?.output).toContainEqual(
       expect.objectContaining({ pointer: '/error', after: expect.objectContaining({ code: 'NOT_FOUND' }) }),
     );
-    await publish('1.4.0', `${GOOD()} setTimeout(() => void notes.insert({ text: 'behind your back' }).catch(() => {}), 1);`);
+    await publish(
+      '1.4.0',
+      `${GOOD()} setTimeout(() => void notes.insert({ text: 'behind your back' }).catch(() => {}), 1);`,
+    );
     const { calls } = await rehearse('1.4.0');
     expect(calls).toMatchObject([{ call: 'outside of calls', hostCalls: { added: [{ method: 'storage.insert' }] } }]);
     expect(await get('/notes')).not.toContain('behind your back');
@@ -222,7 +250,10 @@ describe('a rehearsal', () => {
     expect(new Set(text.match(/masked-[0-9a-f]+@masked\.invalid/g)).size).toBe(1);
     const { summary, calls } = await rehearse('1.0.0');
     expect(summary).toMatchObject({ same: 3, unsteady: 0 });
-    await publish('1.5.0', GOOD().replace('welcome: body.email', 'welcome: body.email, mail: body.email, token: config.token'));
+    await publish(
+      '1.5.0',
+      GOOD().replace('welcome: body.email', 'welcome: body.email, mail: body.email, token: config.token'),
+    );
     const report = JSON.stringify([calls, await rehearse('1.5.0')]);
     expect(report).toContain('/body/mail');
     for (const secret of SECRETS) expect(report).not.toContain(secret);
@@ -241,7 +272,10 @@ describe('a rehearsal', () => {
 
   it('guards a swap where it is asked for', async () => {
     await get('/greet/ann');
-    const refused = await send<{ summary: object }>('POST', 'plugins/greeter/upgrade', { version: '1.1.0', rehearse: true });
+    const refused = await send<{ summary: object }>('POST', 'plugins/greeter/upgrade', {
+      version: '1.1.0',
+      rehearse: true,
+    });
     expect(refused).toMatchObject({
       status: 409,
       body: { code: 'REHEARSAL_DIFFERS', summary: { calls: 1, same: 0, different: 1, failed: 0 } },
@@ -257,11 +291,60 @@ describe('a rehearsal', () => {
   });
 });
 
+describe('a plugin that is configured to be recorded and rehearsed', () => {
+  const upgrade = (body: object) => send<{ code?: string }>('POST', 'plugins/starter/upgrade', body);
+  const channel = async () => {
+    const socket = new WebSocket(`${kernel.url.replace('http', 'ws')}/ws`, {
+      headers: { authorization: `Bearer ${kernel.key}` },
+    });
+    await once(socket, 'open');
+    socket.send(
+      JSON.stringify({ id: '1', type: 'call', channel: 'starter.echo', data: { email: 'alice@example.org' } }),
+    );
+    const [message] = (await once(socket, 'message')) as [Buffer];
+    socket.close();
+    return message.toString();
+  };
+
+  it('is recorded from its start, with what its setup asks of the host', async () => {
+    await publish('1.0.0', STARTER, 'starter');
+    expect((await send('POST', 'marketplace/starter/install', { consent: true })).status).toBe(200);
+    await anew();
+    expect(await (await kernel.call('/x/starter')).json()).toEqual({ count: 0, greeting: 'hello' });
+    expect(await channel()).toContain('alice@example.org');
+    const { items } = (await send<{ items: object[] }>('GET', 'plugins/starter/recording/calls')).body;
+    expect(items).toMatchObject([
+      { target: { kind: 'channel', name: 'echo' } },
+      { hostCalls: [{ method: 'services.call' }] },
+    ]);
+    expect(JSON.stringify(items)).not.toContain('alice');
+    const { body } = await send<Report>('POST', 'plugins/starter/rehearse', {});
+    expect(body.summary).toMatchObject({ calls: 2, same: 2, unsteady: 0 });
+    expect((await recording()).items).toMatchObject([
+      { target: { kind: 'service', name: 'greetings', method: 'greet' } },
+    ]);
+    expect(
+      (await rehearse((await send<{ version: string }>('GET', 'plugins/greeter')).body.version)).summary,
+    ).toMatchObject({ calls: 1, same: 1 });
+  });
+
+  it('is upgraded to what does the same only, unless somebody says otherwise', async () => {
+    await publish('1.1.0', STARTER.replace('notes.count({})', "notes.count({ where: { text: 'x' } })"), 'starter');
+    expect(await upgrade({})).toMatchObject({ status: 409, body: { code: 'REHEARSAL_DIFFERS' } });
+    await publish('1.2.0', STARTER.replace('echoed: data', 'echoed: data, more: 1'), 'starter');
+    expect(await upgrade({ version: '1.2.0' })).toMatchObject({ status: 409, body: { code: 'REHEARSAL_DIFFERS' } });
+    expect((await upgrade({ version: '1.2.0', rehearse: false })).status).toBe(200);
+    expect(await upgrade({ version: '1.1.0' })).toMatchObject({ body: { code: 'REHEARSAL_NOT_RECORDED' } });
+  });
+});
+
 describe('the command line', () => {
   const server = () => ['--server', kernel.url, '--key', kernel.key];
 
   it('records and rehearses', async () => {
-    expect(await atollJson(root, ['plugins', 'record', 'greeter', '--keep', '5', ...server()])).toMatchObject({ keep: 5 });
+    expect(await atollJson(root, ['plugins', 'record', 'greeter', '--keep', '5', ...server()])).toMatchObject({
+      keep: 5,
+    });
     await get('/greet/ann');
     const same = await atoll(root, ['rehearse', 'greeter@1.6.0', ...server()]);
     expect(same, same.stderr).toMatchObject({ code: 0 });

@@ -50,7 +50,12 @@ const upgradeOf = (id: string, range?: string) => ({ target: `${pluginAt(id)}/up
 
 async function upgradeOne(out: Output, server: ServerOptions, spec: string, flags: UpgradeFlags): Promise<void> {
   const { name, range } = parseSpec(spec);
-  const outcome = await carryOut(out, server, { ...upgradeOf(name, range), canary: toCanary(flags), rehearse: flags.rehearse }, flags);
+  const outcome = await carryOut(
+    out,
+    server,
+    { ...upgradeOf(name, range), canary: toCanary(flags), rehearse: flags.rehearse },
+    flags,
+  );
   const { done, canary } = outcome;
   out.result(outcome, canary ? canaryText(canary) : done ? doneText(outcome) : planText(outcome));
 }
