@@ -13,6 +13,14 @@ export function outputOf(target: Target, { meta, kind, body }: GuestReply): Call
   return { ...(target.kind === 'http' && headOf(meta)), ...(payload && { body: payload }) };
 }
 
+/** A stream as it is kept. In HTTP, how it was cut says nothing: it is JSON, or lines. */
+export function outputOfChunks(target: Target, chunks: readonly string[]): CallOutput {
+  if (target.kind !== 'http') return { chunks: [...chunks] };
+  const payload = toPayload(chunks.join(''));
+  if (!payload || !('text' in payload)) return payload ? { body: payload } : { chunks: [] };
+  return { chunks: payload.text.split('\n').filter((line) => line !== '') };
+}
+
 export function outputOfError(error: unknown): CallOutput {
   const { code, message } = error instanceof AtollError ? error : new AtollError('INTERNAL', String(error));
   return { error: { code, message } };

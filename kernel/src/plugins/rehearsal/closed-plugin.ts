@@ -16,7 +16,7 @@ import { fromPayload } from './payload.js';
 import type { HostAnswer } from './recorded-call.js';
 import { Registered } from './registered.js';
 import { REGISTERING } from './registering.js';
-import type { Tape } from './tape.js';
+import { Tape } from './tape.js';
 
 export interface ClosedPluginSpec {
   manifest: PluginManifest;
@@ -40,7 +40,7 @@ let next = 1;
 export class ClosedPlugin {
   readonly registered = new Registered();
   /** The tape of what it does outside of any call, such as in timers. */
-  background: Tape | undefined;
+  readonly background = new Tape([], { lenient: false, refusal: refusalOf });
   readonly #tapes = new Map<GuestRequest, Tape>();
   #isolate: SupervisedIsolate | undefined;
 
@@ -136,7 +136,6 @@ export class ClosedPlugin {
         return syscall.answer({});
       }
       const tape = (syscall.parent && this.#tapes.get(syscall.parent.request)) ?? this.background;
-      if (!tape) throw notRecorded(syscall.method);
       const { method, input } = hostCallOf(syscall);
       if (syscall.request) for await (const _ of syscall.request) continue;
       give(syscall, tape.take(method, this.mask(input)));

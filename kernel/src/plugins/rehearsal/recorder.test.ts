@@ -67,17 +67,17 @@ it('leaves out what is too large or no text, and counts it', async () => {
 
 it('passes streams on chunk by chunk, and keeps them when they end or are given up', async () => {
   const recorder = make();
-  const whole = await recorder.record(request(), async () => reply({ stream: chunks('a', 'b') }));
+  const whole = await recorder.record(request(), async () => reply({ stream: chunks('a', 'b\n', 'c') }));
   const got: string[] = [];
   for await (const chunk of whole.stream!) got.push(chunk.toString());
-  expect(got).toEqual(['a', 'b']);
+  expect(got).toEqual(['a', 'b\n', 'c']);
   const source = { next: vi.fn(), return: vi.fn(async () => ({ done: true, value: undefined })) };
   const given = { ...source, [Symbol.asyncIterator]: () => given } as unknown as AsyncIterableIterator<Buffer>;
   const dropped = await recorder.record(request(), async () => reply({ stream: given }));
   await dropped.stream?.return?.();
   expect(source.return).toHaveBeenCalledOnce();
   expect(source.next).not.toHaveBeenCalled();
-  expect(recorder.ring.calls().map(({ output }) => output.chunks)).toEqual([['a', 'b'], []]);
+  expect(recorder.ring.calls().map(({ output }) => output.chunks)).toEqual([['ab', 'c'], []]);
 });
 
 it('takes no more calls at once than it may, and keeps the later ones', async () => {

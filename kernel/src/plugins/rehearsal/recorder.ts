@@ -4,7 +4,7 @@ import type { Syscall } from '../../sandbox/host/syscall.js';
 import { BodyKind } from '../../sandbox/protocol/frame-type.js';
 import { attempt } from './attempt.js';
 import { maskCall } from './call-mask.js';
-import { outputOf, outputOfError } from './call-output.js';
+import { outputOf, outputOfChunks, outputOfError } from './call-output.js';
 import { Draft, type LeftOut } from './draft.js';
 import type { Known, Masker } from './masker.js';
 import { toPayload } from './payload.js';
@@ -80,7 +80,11 @@ export class CallRecorder {
     }
     const chunks: string[] = [];
     const onEnd = (error?: unknown) =>
-      this.#end(request, draft, { ...output, chunks, ...(error !== undefined && outputOfError(error)) });
+      this.#end(request, draft, {
+        ...output,
+        ...outputOfChunks(draft.call.target, chunks),
+        ...(error !== undefined && outputOfError(error)),
+      });
     return { ...reply, stream: draft.tee(reply.stream, chunks, { onEnd }) };
   }
 

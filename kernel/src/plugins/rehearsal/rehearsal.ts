@@ -26,6 +26,9 @@ export interface RehearsalDeps {
   timeoutMs: number;
 }
 
+/** What it puts off for no longer than this is seen, too. */
+const AFTERWARDS_MS = 5_000;
+
 interface Played {
   calls: ReplayedCall[];
   setup: Tape;
@@ -90,7 +93,6 @@ export class Rehearsal {
       return masker.mask(part, known);
     };
     const plugin = await ClosedPlugin.open(supervisor, spec, { setup, mask: hide });
-    plugin.background = new Tape([], { lenient: false, refusal: refusalOf });
     const replay = new Replay(plugin, { manifest, lenient, maskOutput: (one) => maskOutput(one, masker, base) });
     const until = Date.now() + timeoutMs;
     const played: ReplayedCall[] = [];
@@ -99,6 +101,7 @@ export class Rehearsal {
         if (Date.now() > until) break;
         played.push(await replay.play(call, options.before?.calls[at]?.hostCalls ?? call.hostCalls, at + 1));
       }
+      await plugin.advance(AFTERWARDS_MS).catch(() => {});
       return { calls: played, setup, background: plugin.background.made };
     } finally {
       await plugin.close();

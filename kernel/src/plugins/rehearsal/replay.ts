@@ -3,10 +3,10 @@ import type { GuestReply, GuestRequest } from '../../sandbox/host/guest-call.js'
 import { BodyKind } from '../../sandbox/protocol/frame-type.js';
 import { compileGuestSchema } from '../../schema/index.js';
 import { newTraceparent } from '../../telemetry/trace.js';
-import { outputOf, outputOfError } from './call-output.js';
+import { outputOf, outputOfChunks, outputOfError } from './call-output.js';
 import { type ClosedPlugin, refusalOf } from './closed-plugin.js';
 import { fromPayload } from './payload.js';
-import { type CallOutput, describeTarget, type HostCall, type RecordedCall } from './recorded-call.js';
+import { type CallOutput, describeTarget, type HostCall, type RecordedCall, type Target } from './recorded-call.js';
 import { Tape } from './tape.js';
 
 /** What came of a recorded call when it was made again. */
@@ -73,7 +73,7 @@ export class Replay {
   async #answer(call: RecordedCall, request: GuestRequest, tape: Tape): Promise<CallOutput> {
     const reply = await this.plugin.call(request, tape);
     const output = outputOf(call.target, reply);
-    return reply.stream ? { ...output, ...(await chunksOf(reply.stream)) } : output;
+    return reply.stream ? { ...output, ...(await outputOfStream(call.target, reply.stream)) } : output;
   }
 
   /** The clock stands still; it moves on for those that wait for it. */
@@ -110,7 +110,7 @@ export class Replay {
   }
 }
 
-async function chunksOf(stream: NonNullable<GuestReply['stream']>): Promise<Pick<CallOutput, 'chunks' | 'error'>> {
+async function outputOfStream(target: Target, stream: NonNullable<GuestReply['stream']>): Promise<CallOutput> {
   const chunks: string[] = [];
   const decoder = new TextDecoder();
   let bytes = 0;
@@ -120,8 +120,8 @@ async function chunksOf(stream: NonNullable<GuestReply['stream']>): Promise<Pick
       bytes += chunk.length;
       if (bytes > MAX_OUTPUT_BYTES) break;
     }
-    return { chunks };
+    return outputOfChunks(target, chunks);
   } catch (error) {
-    return { chunks, ...outputOfError(error) };
+    return { ...outputOfChunks(target, chunks), ...outputOfError(error) };
   }
 }
