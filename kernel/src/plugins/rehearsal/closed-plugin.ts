@@ -137,7 +137,7 @@ export class ClosedPlugin {
       }
       const tape = (syscall.parent && this.#tapes.get(syscall.parent.request)) ?? this.background;
       const { method, input } = hostCallOf(syscall);
-      if (syscall.request) for await (const _ of syscall.request) continue;
+      if (syscall.request) await Array.fromAsync(syscall.request);
       give(syscall, tape.take(method, this.mask(input)));
     } catch (error) {
       syscall.refuse(error);

@@ -70,7 +70,7 @@ export class Draft {
     const decoder = new TextDecoder('utf-8', { fatal: true });
     const onChunk = (chunk: T) => {
       on.onChunk?.(chunk);
-      if (!this.count(chunk.length)) return void (chunks.length = 0);
+      if (!this.count(chunk.length)) return void chunks.splice(0);
       try {
         chunks.push(typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }));
       } catch {
