@@ -137,7 +137,7 @@ export class ClosedPlugin {
       }
       const tape = (syscall.parent && this.#tapes.get(syscall.parent.request)) ?? this.background;
       const { method, input } = hostCallOf(syscall);
-      if (syscall.request) await Array.fromAsync(syscall.request);
+      if (syscall.request) for await (const chunk of syscall.request) void chunk;
       give(syscall, tape.take(method, this.mask(input)));
     } catch (error) {
       syscall.refuse(error);

@@ -60,7 +60,7 @@ it('leaves out what is too large or no text, and counts it', async () => {
   const long = await recorder.record(request(), async () =>
     reply({ stream: chunks('x'.repeat(900), 'y'.repeat(900)) }),
   );
-  await Array.fromAsync(long.stream!);
+  for await (const chunk of long.stream!) void chunk;
   expect(recorder.leftOut).toMatchObject({ tooLarge: 3, binary: 1 });
   expect(recorder.ring.size).toBe(0);
 });
