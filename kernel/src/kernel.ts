@@ -17,6 +17,7 @@ import { canaryApi } from './api/canaries.js';
 import { databaseApi } from './api/database.js';
 import { jobApi } from './api/jobs.js';
 import { pluginDataApi } from './api/plugin-data.js';
+import { nodeApi } from './api/nodes.js';
 import { marketplaceApi } from './api/marketplace.js';
 import { identityApi } from './api/identity.js';
 import { limitApi } from './api/limits.js';
@@ -75,6 +76,7 @@ export class Kernel {
     await step('registry', () => this.#openRegistry());
     const url = await step('http', () => this.#listen());
     await opened;
+    await resolve(this.container, T.CLUSTER).join(url);
     await resolve(this.container, T.IDENTITY).start();
     resolve(this.container, T.AUDIT).start();
     await resolve(this.container, T.SECRET_VAULT).start();
@@ -83,6 +85,7 @@ export class Kernel {
     const problems = await step('plugin folders', () => this.#install());
     const manager = resolve(this.container, T.PLUGIN_MANAGER);
     await step('plugins', () => manager.start());
+    await resolve(this.container, T.CLUSTER).started(new Map(problems.map(({ dir, error }) => [dir, error.message])));
     await resolve(this.container, T.FOLLOWER).start();
     this.#ready = true;
     return { url, rootKey, plugins: manager.list(), problems, steps };
@@ -94,6 +97,7 @@ export class Kernel {
     await this.#gateway?.close();
     await this.#guard?.close();
     if (this.container.isRegistered(T.PACKAGE_STORE)) await resolve(this.container, T.FOLLOWER).close();
+    await resolve(this.container, T.CLUSTER).leave();
     await resolve(this.container, T.PLUGIN_MANAGER).close();
     await resolve(this.container, T.JOBS).close();
     await resolve(this.container, T.SUPERVISOR).close();
@@ -148,6 +152,7 @@ export class Kernel {
 
   async #listen(): Promise<string> {
     const { config } = this.options;
+    const cluster = resolve(this.container, T.CLUSTER);
     const [host, log, authenticator] = [
       resolve(this.container, T.PLUGIN_MANAGER),
       resolve(this.container, T.LOGGER),
@@ -163,15 +168,17 @@ export class Kernel {
       audit: resolve(this.container, T.AUDIT),
       limits: resolve(this.container, T.RATE_LIMITS),
       kernelRoutes: [
-        ...pluginApi(host),
+        ...pluginApi(host, cluster),
         ...pluginPermissionApi(host.permissions),
         ...canaryApi(host.canaries),
         ...rehearsalApi(host.rehearsals),
+        ...nodeApi(cluster),
         ...marketplaceApi({
           host,
           store: resolve(this.container, T.PACKAGE_STORE),
           installer: () => resolve(this.container, T.INSTALLER),
           follower: () => resolve(this.container, T.FOLLOWER),
+          changes: (work, removed) => cluster.changePackages(work, removed),
         }),
         ...identityApi(resolve(this.container, T.IDENTITY), config.server.publicUrl?.replace(/\/$/, '')),
         ...limitApi(resolve(this.container, T.RATE_LIMITS)),
@@ -185,7 +192,14 @@ export class Kernel {
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],
       version: KERNEL_VERSION,
-      readiness: () => ({ plugins: this.#ready, database: resolve(this.container, T.DATABASE).reachable }),
+      readiness: () => {
+        const { unfit, degraded } = cluster.health;
+        const database = resolve(this.container, T.DATABASE).reachable;
+        return {
+          checks: { plugins: this.#ready, database, node: unfit === undefined },
+          reasons: { ...degraded, ...(unfit !== undefined && { node: unfit }) },
+        };
+      },
     });
     this.#gateway = new WsGateway(app, {
       config,

@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** What a suite imports when its database can be another one. */
-const HELPERS = /\b(openTest\w+|createTestDatabase|TEST_SERVER|TEST_REDIS|testPlugin|TestKernel\.start)\b/;
+const HELPERS = /\b(openTest\w+|createTestDatabase|TEST_SERVER|TEST_REDIS|HAS_SERVERS|testPlugin|TestKernel\.start)\b/;
 
 const include = globSync(
   ['kernel/src/**/*.test.ts', 'plugin-sdk/host/**/*.test.ts', 'plugins/*/src/**/*.test.ts', 'test/**/*.test.ts'],
@@ -24,5 +24,6 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
   },
 });

@@ -38,7 +38,7 @@ export class TestServer {
     const host = fakeHost(options);
     if (options.routes) this.table.replace('fake', options.routes);
     const { kernelRoutes = [] } = options;
-    const readiness = () => ({ plugins: true });
+    const readiness = () => ({ checks: { plugins: true }, reasons: {} });
     const routes = this.table;
     const app = createHttpApp({
       config,

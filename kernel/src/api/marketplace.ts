@@ -9,6 +9,7 @@ import {
   type StoredVersion,
 } from '@atoll/registry';
 import { Type } from 'typebox';
+import type { PackageName } from '../cluster/index.js';
 import { readBody } from '../http/body.js';
 import type { KernelRoute } from '../http/kernel-route.js';
 import type { Follower } from '../marketplace/follower.js';
@@ -59,6 +60,8 @@ export interface MarketplaceDeps {
   installer: () => Installer;
   follower: () => Follower;
   host: PluginHost;
+  /** Runs a change of the packages, so that all nodes have it; `removed` is the one that it removes. */
+  changes: <T>(work: () => Promise<T>, removed?: PackageName) => Promise<T>;
 }
 
 /** `/api/v1/marketplace`, and what of it changes `/api/v1/plugins`. */
@@ -137,7 +140,7 @@ function browsing({ store, host }: MarketplaceDeps): KernelRoute[] {
   ];
 }
 
-function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
+function publishing({ store, host, changes }: MarketplaceDeps): KernelRoute[] {
   const common = { tag: 'marketplace', permission: 'plugins.manage' as const };
   const base = '/api/v1/marketplace';
   const Reason = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 1_000 }) });
@@ -152,7 +155,7 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       handle: async ({ query }, ctx) => {
         const tarball = await readBody(ctx.req, PACKAGE_LIMITS.tarballBytes);
         const { channel, backport } = query as { channel?: Channel; backport: boolean };
-        const admitted = await store.publish(tarball, { backport, ...(channel && { channel }) });
+        const admitted = await changes(() => store.publish(tarball, { backport, ...(channel && { channel }) }));
         ctx.status = admitted.outcome === 'added' ? 201 : 200;
         return admitted;
       },
@@ -164,7 +167,7 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       summary: 'Never choose this version anew; who runs it keeps it',
       body: Reason,
       handle: async ({ params, body }) => {
-        await store.yank(params.id!, params.version!, String(body.reason));
+        await changes(() => store.yank(params.id!, params.version!, String(body.reason)));
         return summaryOf(need(store, params.id!, params.version!));
       },
     },
@@ -174,7 +177,7 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       path: `${base}/:id/versions/:version/unyank`,
       summary: 'Let this version be chosen again',
       handle: async ({ params }) => {
-        await store.unyank(params.id!, params.version!);
+        await changes(() => store.unyank(params.id!, params.version!));
         return summaryOf(need(store, params.id!, params.version!));
       },
     },
@@ -184,9 +187,12 @@ function publishing({ store, host }: MarketplaceDeps): KernelRoute[] {
       path: `${base}/:id/versions/:version`,
       summary: 'Delete a version from the registry; refused while it is installed',
       handle: async ({ params }, ctx) => {
-        if (host.get(params.id!)?.version === params.version)
-          throw new AtollError('CONFLICT', `${params.id}@${params.version} is installed.`);
-        await store.remove(params.id!, params.version!);
+        const { id, version } = params as unknown as PackageName;
+        const remove = async () => {
+          if (host.get(id)?.version === version) throw new AtollError('CONFLICT', `${id}@${version} is installed.`);
+          await store.remove(id, version);
+        };
+        await changes(remove, { id, version });
         ctx.status = 204;
       },
     },

@@ -2,7 +2,7 @@ import { AtollError } from '@atoll/plugin-sdk/contract';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TestServer } from '../../../test/support/http-server.js';
 import type { PluginHost, PluginInfo } from '../plugins/types.js';
-import { pluginApi } from './plugins.js';
+import { type Nodes, pluginApi } from './plugins.js';
 
 type Json = Record<string, unknown>;
 const IDS = ['b', 'a', 'a-b', 'ab', 'c'];
@@ -41,8 +41,14 @@ const host: Partial<PluginHost> = {
   },
 };
 
+/** One node is behind with the plugin `ab`. */
+const nodes: Nodes = {
+  behind: async (id) =>
+    id === 'ab' ? [{ id: 'two', generation: 3, problems: [{ plugin: 'ab', reason: 'It is too new.' }] } as never] : [],
+};
+
 beforeAll(async () => {
-  server = await TestServer.start({ host, kernelRoutes: pluginApi(host as PluginHost) });
+  server = await TestServer.start({ host, kernelRoutes: pluginApi(host as PluginHost, nodes) });
 });
 afterAll(() => server.close());
 beforeEach(() => {
@@ -82,7 +88,8 @@ describe('GET /api/v1/plugins', () => {
 });
 
 it('answers with one plugin, or 404', async () => {
-  expect(await get('/a-b')).toMatchObject({ id: 'a-b', state: 'active' });
+  expect(await get('/a-b')).toEqual(info('a-b'));
+  expect(await get('/ab')).toEqual({ ...info('ab'), notConverged: [{ node: 'two', reason: 'It is too new.' }] });
   for (const id of ['nope', '__proto__', '..%2fa'])
     expect(await get(`/${id}`)).toMatchObject({ status: 404, code: 'PLUGIN_NOT_FOUND' });
   for (const path of ['/config', '/logs'])
@@ -131,7 +138,7 @@ it('shows and sets configuration', async () => {
 });
 
 it('is for those with credentials only, whatever the path', async () => {
-  for (const { method, path } of pluginApi(host as PluginHost)) {
+  for (const { method, path } of pluginApi(host as PluginHost, nodes)) {
     const response = await fetch(`${server.url}${path.replace(':id', 'a')}`, { method });
     expect(response.status, `${method} ${path}`).toBe(401);
   }
@@ -140,7 +147,7 @@ it('is for those with credentials only, whatever the path', async () => {
 
 it('is in the OpenAPI document', async () => {
   const { paths } = (await (await fetch(`${server.url}/openapi.json`)).json()) as { paths: Record<string, Json> };
-  for (const { method, path } of pluginApi(host as PluginHost)) {
+  for (const { method, path } of pluginApi(host as PluginHost, nodes)) {
     expect(paths[path.replace(':id', '{id}')]).toHaveProperty(method.toLowerCase());
   }
 });

@@ -1,7 +1,14 @@
-import { AtollError } from '@atoll/plugin-sdk/contract';
+import { AtollError, allows } from '@atoll/plugin-sdk/contract';
 import { Type } from 'typebox';
-import type { KernelRequest, KernelRoute } from '../http/kernel-route.js';
+import type { NodeView } from '../cluster/index.js';
+import { actorOf, type KernelRequest, type KernelRoute } from '../http/kernel-route.js';
 import type { PluginHost, PluginInfo, PluginLogLine } from '../plugins/types.js';
+
+/** What is asked of the other nodes. */
+export interface Nodes {
+  /** Those that do not run what they should, this plugin or another. */
+  behind(plugin: string): Promise<NodeView[]>;
+}
 
 const Plugin = Type.Object({
   id: Type.String(),
@@ -9,6 +16,11 @@ const Plugin = Type.Object({
   title: Type.String(),
   state: Type.String({ description: 'installed, pending, starting, active, draining, stopped, failed or quarantined' }),
   reason: Type.Optional(Type.String()),
+  notConverged: Type.Optional(
+    Type.Array(Type.Object({ node: Type.String(), reason: Type.String() }), {
+      description: 'Nodes that do not run yet what the installation should.',
+    }),
+  ),
 });
 const Page = Type.Object({
   limit: Type.Integer({ minimum: 1, maximum: 200, default: 100 }),
@@ -23,7 +35,7 @@ const Logs = Type.Object({
 });
 
 /** `/api/v1/plugins`: what an operator does with plugins. */
-export function pluginApi(host: PluginHost): KernelRoute[] {
+export function pluginApi(host: PluginHost, nodes: Nodes): KernelRoute[] {
   const tag = 'plugins';
   const base = '/api/v1/plugins';
   const read = { tag, permission: 'plugins.read' as const };
@@ -45,7 +57,7 @@ export function pluginApi(host: PluginHost): KernelRoute[] {
       path: `${base}/:id`,
       summary: 'One plugin',
       response: Plugin,
-      handle: ({ params }) => one(host, params.id!),
+      handle: (request) => one(host, nodes, request),
     },
     {
       ...manage,
@@ -131,11 +143,20 @@ async function acting(
 const standing = (plugin: PluginInfo | undefined): object | undefined =>
   plugin && { version: plugin.version, state: plugin.state, desired: plugin.desired };
 
-function one(host: PluginHost, id: string): object {
+async function one(host: PluginHost, nodes: Nodes, request: KernelRequest): Promise<object> {
+  const id = request.params.id!;
   const plugin = host.get(id);
   if (!plugin) throw new AtollError('PLUGIN_NOT_FOUND', `There is no plugin "${id}".`);
-  return plugin;
+  const behind = allows(actorOf(request), 'nodes.read') ? await nodes.behind(id) : [];
+  const notOn = behind.map((node) => ({ node: node.id, reason: reasonOf(node, id) }));
+  return { ...plugin, ...(notOn.length > 0 && { notConverged: notOn }) };
 }
+
+const reasonOf = ({ problems, generation }: NodeView, id: string): string =>
+  problems.find(({ plugin }) => plugin === id)?.reason ??
+  (problems.length > 0
+    ? `It has problems with ${problems.map(({ plugin }) => plugin).join(', ')}.`
+    : `It is at generation ${generation}.`);
 
 /** In the order of the ids' characters, whatever the order of the list; the cursor is the last id of the page before. */
 function page(host: PluginHost, { limit, cursor }: { limit: number; cursor?: string }): object {

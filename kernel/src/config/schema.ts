@@ -162,6 +162,32 @@ export const LimitsSection = Type.Object(
   closed,
 );
 
+export const NodeSection = Type.Object(
+  {
+    id: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+        description:
+          'Name of this node among those that share a database; made and kept in the data directory when absent.',
+      }),
+    ),
+    address: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 500,
+        description: 'Where this node is reached, for GET /api/v1/nodes; what it listens on when absent.',
+      }),
+    ),
+    heartbeatMs: Type.Integer({
+      minimum: 100,
+      maximum: 60_000,
+      default: 2_000,
+      description: 'Time between heartbeats, in ms; a node that misses three of them counts as dead.',
+    }),
+  },
+  closed,
+);
+
 export const RedisSection = Type.Object(
   {
     url: Type.Optional(
@@ -169,7 +195,7 @@ export const RedisSection = Type.Object(
         pattern: '^rediss?://',
         secret: true,
         description:
-          'For limits and caches that several nodes share (env REDIS_URL), such as redis://host:6379; in memory when absent.',
+          'For limits, caches and events that several nodes share (env REDIS_URL), such as redis://host:6379; each for itself when absent.',
       }),
     ),
   },
@@ -514,6 +540,7 @@ export const ConfigSchema = Type.Object(
     audit: AuditSection,
     limits: LimitsSection,
     redis: RedisSection,
+    node: NodeSection,
     database: DatabaseSection,
     storage: StorageSection,
     cache: CacheSection,

@@ -15,7 +15,7 @@ import type { MigrationStatus } from './migrate.js';
 export type { BackupSummary, CheckReport };
 
 /** Every schema that may hold something of ours. */
-const OUR_SCHEMAS = ['public', 'plugin_data', 'pgboss'];
+const OUR_SCHEMAS = ['public', 'plugin_data', 'pgboss', 'cluster'];
 
 /** What an operator does with the database of a server that does not run; on PostgreSQL also while it does, where that is harmless. */
 export class DatabaseAdmin {

@@ -286,19 +286,22 @@ export class Database {
     }
   }
 
-  #transact<T>(orm: Orm, work: (em: EntityManager) => Promise<T>, options: TransactionOptions): Promise<T> {
+  async #transact<T>(orm: Orm, work: (em: EntityManager) => Promise<T>, options: TransactionOptions): Promise<T> {
     const { timeoutMs = this.options.config.transactionTimeoutMs, isolation } = options;
+    const committed: (() => void)[] = [];
     const run = (em: EntityManager) => {
-      const scope: TransactionScope = { em, ended: false };
+      const scope: TransactionScope = { em, ended: false, committed };
       return limited(timeoutMs, () =>
         runInScope(scope, () => work(em).then((result) => settle(scope, em, result))),
       ).finally(() => {
         scope.ended = true;
       });
     };
-    return orm.em.fork().transactional((em) => run(em), {
+    const result = await orm.em.fork().transactional((em) => run(em), {
       ...(isolation && { isolationLevel: isolation as never }),
     });
+    for (const done of committed) done();
+    return result;
   }
 }
 

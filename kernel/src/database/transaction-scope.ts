@@ -10,6 +10,8 @@ export interface TransactionScope {
   ended: boolean;
   /** Something that a transaction must not wait for was begun in it. */
   violation?: string;
+  /** What is to be done once it is committed. */
+  readonly committed: (() => void)[];
 }
 
 const scopes = new AsyncLocalStorage<TransactionScope>();
@@ -23,6 +25,13 @@ const noContext = AsyncLocalStorage.snapshot() as (work: () => unknown) => unkno
 
 /** Runs work that a transaction starts and does not wait for: it gets no part in it. */
 export const outsideTransaction = <T>(work: () => T): T => noContext(work) as T;
+
+/** Runs the work when the transaction that the caller is in is committed; at once without one. Never after a rollback. */
+export function afterCommit(work: () => void): void {
+  const scope = scopes.getStore();
+  if (scope && !scope.ended) scope.committed.push(work);
+  else work();
+}
 
 /**
  * For what may take long: a transaction holds a connection, and in the embedded database everybody else waits for it. Throws INTERNAL

@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { DependencyContainer } from 'tsyringe';
 import { CacheService, MemoryCacheStore, RedisCacheStore } from '../cache/index.js';
 import { Audit, type Deed } from '../audit/index.js';
+import { Cluster, RedisTransport } from '../cluster/index.js';
 import type { Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
@@ -18,7 +19,7 @@ import { JobService } from '../jobs/index.js';
 import { PluginFetch } from '../net/index.js';
 import { CanaryStore } from '../plugins/canary/canary-store.js';
 import { PluginInstance } from '../plugins/instance.js';
-import { type Fakes, PluginManager } from '../plugins/manager.js';
+import { type Changes, type Fakes, PluginManager } from '../plugins/manager.js';
 import { PermissionDesk } from '../plugins/permissions/permission-desk.js';
 import { PermissionStore } from '../plugins/permissions/permission-store.js';
 import type { Permits } from '../plugins/permissions/permits.js';
@@ -54,8 +55,10 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
   registerLazy(container, T.IDENTITY, createIdentity);
   registerLazy(container, T.REDIS, createRedis);
   registerLazy(container, T.RATE_LIMITS, createRateLimits);
+  registerLazy(container, T.EVENT_TRANSPORT, createEventTransport);
   registerLazy(container, T.CACHE, (c) => createCache(c));
   registerLazy(container, T.EVENT_BUS, createEventBus);
+  registerLazy(container, T.CLUSTER, createCluster);
   registerLazy(
     container,
     T.JOBS,
@@ -73,7 +76,7 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     (c) => new PluginFetch({ limits: config.net, secrets: resolve(c, T.SECRETS) }),
   );
   registerLazy(container, T.ROUTE_TABLE, () => new RouteTable());
-  registerLazy(container, T.STATE_STORE, (c) => new DatabaseStateStore(resolve(c, T.DATABASE)));
+  registerLazy(container, T.STATE_STORE, (c) => new DatabaseStateStore(resolve(c, T.DATABASE), advanceOf(c)));
   registerLazy(
     container,
     T.SERVICE_REGISTRY,
@@ -89,8 +92,9 @@ export function composeKernel(config: Config, fakes?: Fakes): DependencyContaine
     (c) =>
       new Installer({
         store: resolve(c, T.PACKAGE_STORE),
-        installations: new InstallationStore(resolve(c, T.DATABASE)),
+        installations: new InstallationStore(resolve(c, T.DATABASE), advanceOf(c)),
         manager: resolve(c, T.PLUGIN_MANAGER),
+        changes: changesOf(c),
       }),
   );
   registerLazy(container, T.FOLLOWER, createFollower);
@@ -101,7 +105,7 @@ function createFollower(c: DependencyContainer): Follower {
   const log = resolve(c, T.LOGGER);
   return new Follower({
     store: resolve(c, T.PACKAGE_STORE),
-    installations: new InstallationStore(resolve(c, T.DATABASE)),
+    installations: new InstallationStore(resolve(c, T.DATABASE), advanceOf(c)),
     installer: resolve(c, T.INSTALLER),
     manager: resolve(c, T.PLUGIN_MANAGER),
     events: resolve(c, T.EVENT_BUS),
@@ -165,6 +169,35 @@ function createRedis(c: DependencyContainer): Redis | undefined {
   return url === undefined ? undefined : connectRedis(url, resolve(c, T.LOGGER));
 }
 
+/** The embedded database has no other nodes that anything could be told. */
+function createEventTransport(c: DependencyContainer): RedisTransport | undefined {
+  const [redis, { url }] = [resolve(c, T.REDIS), resolve(c, T.CONFIG).redis];
+  if (!redis || url === undefined || resolve(c, T.DATABASE).engine === 'embedded') return undefined;
+  return new RedisTransport({ url, redis, database: resolve(c, T.DATABASE), log: resolve(c, T.LOGGER) });
+}
+
+function createCluster(c: DependencyContainer): Cluster {
+  return new Cluster({
+    config: resolve(c, T.CONFIG),
+    database: resolve(c, T.DATABASE),
+    redis: resolve(c, T.REDIS),
+    transport: resolve(c, T.EVENT_TRANSPORT),
+    master: () => resolve(c, T.MASTER_KEY),
+    store: () => resolve(c, T.PACKAGE_STORE),
+    states: () => resolve(c, T.STATE_STORE),
+    installer: () => resolve(c, T.INSTALLER),
+    manager: () => resolve(c, T.PLUGIN_MANAGER),
+    log: resolve(c, T.LOGGER),
+  });
+}
+
+/** What changes plugins asks the nodes, which are made of what changes plugins. */
+const changesOf =
+  (c: DependencyContainer): Changes =>
+  (work) =>
+    resolve(c, T.CLUSTER).change(work);
+const advanceOf = (c: DependencyContainer) => () => resolve(c, T.CLUSTER).advance();
+
 function createRateLimits(c: DependencyContainer): RateLimits {
   const log = resolve(c, T.LOGGER);
   return new RateLimits({
@@ -190,8 +223,10 @@ export function createCache(c: DependencyContainer, now?: () => number): CacheSe
 
 function createEventBus(c: DependencyContainer): EventBus {
   const log = resolve(c, T.LOGGER);
+  const transport = resolve(c, T.EVENT_TRANSPORT);
   const bus = new EventBus({
     ...resolve(c, T.CONFIG).events,
+    ...(transport && { transport }),
     onProblem: (problem, subject, error) => log.warn({ subject, err: error }, problem),
   });
   definePluginTopics(bus);
@@ -263,10 +298,11 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
     supervisor: resolve(c, T.SUPERVISOR),
     syscalls: resolve(c, T.SYSCALLS),
     store: resolve(c, T.STATE_STORE),
+    changes: changesOf(c),
     newInstance: (manifest, permits) => composePlugin(c, manifest, permits),
     permissions: resolve(c, T.PERMISSION_DESK),
     canaries: {
-      store: new CanaryStore(resolve(c, T.DATABASE)),
+      store: new CanaryStore(resolve(c, T.DATABASE), () => resolve(c, T.CLUSTER).id),
       onDeed: (action, plugin, after) => recordDeed(c, { action, target: `plugin:${plugin}`, after }),
       onProblem: (plugin, message, error) => log.warn({ plugin, err: error }, message),
     },

@@ -1,7 +1,8 @@
 import { AtollError, type CloudEvent, type JsonSchema } from '@atoll/plugin-sdk/contract';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { createEvent, type EmitOptions } from './envelope.js';
+import { afterCommit } from '../database/index.js';
+import { adoptEvent, createEvent, type EmitOptions } from './envelope.js';
 import { ListenerQueue } from './queue.js';
 import { withTimeLimit } from './time-limit.js';
 import { isTopic, patternProblem, topicMatcher } from './topic.js';
@@ -65,6 +66,14 @@ interface Member {
 
 type TopicCheck = (data: unknown) => string | undefined;
 
+export interface TopicOptions {
+  /** Whether nodes that are away for a while get its events all the same; as its name says when absent. */
+  durable?: boolean;
+}
+
+/** What reports changes of state is durable, unless its topic says otherwise. */
+const DURABLE = /^(plugin|job|user|organisation)\./;
+
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /**
@@ -78,6 +87,7 @@ export class EventBus {
   /** Subscriptions that take no new events and have some left to deliver. */
   readonly #finishing = new Set<Member>();
   readonly #topics = new Map<string, TopicCheck>();
+  readonly #durable = new Map<string, boolean>();
   readonly #transport: EventTransport;
   readonly #counts = { emitted: 0, received: 0, delivered: 0, failed: 0, timedOut: 0 };
   /** Of listeners that are gone. */
@@ -89,8 +99,9 @@ export class EventBus {
   }
 
   /** Declares a topic: events of it have to match the schema from now on, wherever they come from. */
-  defineTopic(topic: string, schema: TSchema | JsonSchema): void {
+  defineTopic(topic: string, schema: TSchema | JsonSchema, { durable }: TopicOptions = {}): void {
     if (!isTopic(topic)) throw new AtollError('EVENT_INVALID', `"${topic}" is no topic.`);
+    if (durable !== undefined) this.#durable.set(topic, durable);
     const compiled = Compile(schema as TSchema);
     this.#topics.set(topic, (data) => {
       if (compiled.Check(data)) return undefined;
@@ -130,6 +141,27 @@ export class EventBus {
     this.#enqueue(event);
     this.#publish(event);
     return event;
+  }
+
+  /**
+   * As `emit`, for an event that tells of a change in the database: it is only published when the transaction that the caller is in is
+   * committed, and a durable one is kept for other nodes with it.
+   */
+  async record(topic: string, data: unknown, options: EmitOptions = {}): Promise<CloudEvent> {
+    const event = this.#create(topic, data, options);
+    const kept = this.#isDurable(topic) && this.#transport.keep !== undefined;
+    if (kept) await this.#transport.keep!(event);
+    afterCommit(() => {
+      this.#counts.emitted++;
+      this.#enqueue(event);
+      if (!kept) this.#publish(event);
+    });
+    return event;
+  }
+
+  /** Whether `record` writes to the database, so that it is worth a transaction. */
+  get keeps(): boolean {
+    return this.#transport.keep !== undefined;
   }
 
   /** Runs all listeners at once and resolves with what failed, when all have ended or had their time. */
@@ -265,16 +297,20 @@ export class EventBus {
     this.#counts.received++;
     const problem = isTopic(event.type) ? this.#topics.get(event.type)?.(event.data) : 'it has no topic';
     if (problem) this.#tell('event from elsewhere refused', event.type, problem);
-    else this.#enqueue(event);
+    else this.#enqueue(adoptEvent(event));
   }
 
   #publish(event: CloudEvent): void {
     const failed = (error: unknown) => this.#tell('transport failed', event.type, error);
     try {
-      this.#transport.publish(event)?.catch(failed);
+      this.#transport.publish(event, this.#isDurable(event.type))?.catch(failed);
     } catch (error) {
       failed(error);
     }
+  }
+
+  #isDurable(topic: string): boolean {
+    return this.#durable.get(topic) ?? DURABLE.test(topic);
   }
 
   #report(pattern: string, error: unknown): void {

@@ -31,6 +31,9 @@ export function createEvent(
   } as const);
 }
 
+/** An event that came from elsewhere, frozen like those made here. */
+export const adoptEvent = (event: CloudEvent): CloudEvent => deepFreeze(event);
+
 function snapshot(topic: string, data: unknown): unknown {
   if (typeof data !== 'object' || data === null) return data;
   try {

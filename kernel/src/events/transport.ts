@@ -5,8 +5,10 @@ import type { CloudEvent } from '@atoll/plugin-sdk/contract';
  * never back to where they came from. Order is kept per sender.
  */
 export interface EventTransport {
-  /** Sends an event that was published here. May fail or take its time: nobody waits for it. */
-  publish(event: CloudEvent): void | Promise<void>;
+  /** Sends an event that was published here. May fail or take its time: nobody waits for it. A durable one reaches whoever comes back. */
+  publish(event: CloudEvent, durable: boolean): void | Promise<void>;
+  /** Keeps a durable event as part of the transaction that the caller is in, and sends it once that is committed. */
+  keep?(event: CloudEvent): Promise<void>;
   /** Sets who is called with events that were published elsewhere. */
   onReceive(listener: (event: CloudEvent) => void): void;
   close(): Promise<void>;

@@ -30,7 +30,14 @@ export interface HttpAppDeps {
   log: Logger;
   version: string;
   /** What readiness depends on, by name. */
-  readiness: () => Record<string, boolean>;
+  readiness: () => Readiness;
+}
+
+export interface Readiness {
+  /** What it can't do without, by name. */
+  checks: Record<string, boolean>;
+  /** What is wrong, in words; ready in spite of what is no check. */
+  reasons: Record<string, string>;
 }
 
 /** The Koa application: from the outside in, what every request passes. */
@@ -92,12 +99,13 @@ function systemRoutes({ metrics, readiness }: HttpAppDeps): KernelRoute[] {
       ...open,
       method: 'GET',
       path: '/health/ready',
-      summary: 'The server takes requests; 503 while it starts or stops',
+      summary: 'The server takes requests; 503 while it starts or stops, or can not do its part',
       handle: (_, ctx) => {
-        const checks = readiness();
+        const { checks, reasons } = readiness();
         const ready = Object.values(checks).every(Boolean);
+        const degraded = Object.keys(reasons).length > 0;
         ctx.status = ready ? 200 : 503;
-        return { status: ready ? 'ok' : 'unavailable', checks };
+        return { status: ready ? (degraded ? 'degraded' : 'ok') : 'unavailable', checks, ...(degraded && { reasons }) };
       },
     },
     {

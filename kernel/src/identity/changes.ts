@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
 import type { AuditTrail, Deed } from '../audit/index.js';
-import type { Database, EntityManager } from '../database/index.js';
+import { type Database, DatabaseListener, type EntityManager } from '../database/index.js';
 import type { Logger } from '../telemetry/logger.js';
 
 /** What a change is about: everything that was derived from it is void. */
@@ -19,7 +18,6 @@ export type Subject =
 type Listener = (subject: Subject) => void;
 
 const CHANNEL = 'atoll_identity';
-const RETRY_MS = 1_000;
 
 /**
  * Changes of who may do what. They hold at once: on this node when the change is committed, on others when PostgreSQL has told them.
@@ -28,10 +26,8 @@ const RETRY_MS = 1_000;
 export class IdentityChanges {
   readonly #listeners = new Set<Listener>();
   readonly #node = randomUUID();
-  #client: pg.Client | undefined;
-  #retry: NodeJS.Timeout | undefined;
+  #listener: DatabaseListener | undefined;
   #told: boolean;
-  #closed = false;
 
   constructor(
     private readonly database: Database,
@@ -48,13 +44,28 @@ export class IdentityChanges {
 
   /** Begins to listen to other nodes. */
   async start(): Promise<void> {
-    if (this.database.engine === 'postgresql') await this.#listen();
+    if (this.database.engine !== 'postgresql') return;
+    this.#listener = new DatabaseListener(this.database, {
+      name: 'atoll identity',
+      channel: CHANNEL,
+      log: this.log,
+      onMessage: (payload) => {
+        const [node, subject] = payload.split(' ', 2);
+        if (node !== this.#node && subject) this.#tell(subject as Subject);
+      },
+      onConnected: () => {
+        this.#told = true;
+        this.#tell('everything');
+      },
+      onLost: () => {
+        this.#told = false;
+      },
+    });
+    await this.#listener.start();
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#retry);
-    await this.#client?.end().catch(() => {});
+    await this.#listener?.close();
   }
 
   onChange(listener: Listener): () => void {
@@ -92,35 +103,5 @@ export class IdentityChanges {
 
   #tell(subject: Subject): void {
     for (const listener of this.#listeners) listener(subject);
-  }
-
-  async #listen(): Promise<void> {
-    const client = new pg.Client({ ...this.database.connectionOptions, application_name: 'atoll identity' });
-    this.#client = client;
-    client.on('notification', ({ payload = '' }) => {
-      const [node, subject] = payload.split(' ', 2);
-      if (node !== this.#node && subject) this.#tell(subject as Subject);
-    });
-    client.on('error', () => this.#lost(client));
-    client.on('end', () => this.#lost(client));
-    try {
-      await client.connect();
-      await client.query(`listen ${CHANNEL}`);
-      this.#told = true;
-      // What happened in between is not known.
-      this.#tell('everything');
-    } catch (error) {
-      this.log.debug({ err: error }, 'not listening to other nodes');
-      this.#lost(client);
-    }
-  }
-
-  #lost(client: pg.Client): void {
-    if (this.#closed || client !== this.#client) return;
-    this.#client = undefined;
-    this.#told = false;
-    client.end().catch(() => {});
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => void this.#listen(), RETRY_MS).unref();
   }
 }

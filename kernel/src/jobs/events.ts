@@ -20,10 +20,17 @@ const TOPICS = {
   'job.cancelled': Type.Object(Of),
 };
 
-export type Announce = (topic: keyof typeof TOPICS, data: Record<string, unknown>) => void;
+type Topic = keyof typeof TOPICS;
+export type Announce = (topic: Topic, data: Record<string, unknown>) => void;
+/** As part of the transaction that the caller is in. */
+export type RecordEvent = (topic: Topic, data: Record<string, unknown>) => Promise<void>;
 
-/** Declares what happens to jobs as events, and publishes it. */
-export function announcer(events: EventBus): Announce {
-  for (const [topic, schema] of Object.entries(TOPICS)) events.defineTopic(topic, schema);
-  return (topic, data) => void events.emit(topic, data);
+/** Declares what happens to jobs as events, and publishes it. How far a job is says the next event better. */
+export function announcer(events: EventBus): { announce: Announce; record: RecordEvent } {
+  for (const [topic, schema] of Object.entries(TOPICS))
+    events.defineTopic(topic, schema, topic === 'job.progress' ? { durable: false } : {});
+  return {
+    announce: (topic, data) => void events.emit(topic, data),
+    record: async (topic, data) => void (await events.record(topic, data)),
+  };
 }

@@ -5,7 +5,7 @@ import { type Database, outsideTransaction } from '../database/index.js';
 import type { EventBus } from '../events/index.js';
 import type { Logger } from '../telemetry/logger.js';
 import { inTransaction, startBoss } from './boss.js';
-import { announcer, type Announce } from './events.js';
+import { announcer, type Announce, type RecordEvent } from './events.js';
 import { findJob, type JobPage, type JobQuery, type JobView, listJobs } from './job-view.js';
 import { handBack, INDEXES, LEASE_SECONDS, MAX_LOST, type Orphan, renewLeases, takeOver } from './leases.js';
 import { type Priority, priorityNumber } from './priority.js';
@@ -47,6 +47,7 @@ export class JobService {
   readonly #workers = new Set<Worker>();
   readonly #runs = new Map<string, Run>();
   readonly #announce: Announce;
+  readonly #record: RecordEvent;
   readonly #timers: NodeJS.Timeout[] = [];
   #opening: Promise<PgBoss> | undefined;
   /** Schedules are changed one after the other: a swap takes one away and puts it back. */
@@ -56,11 +57,13 @@ export class JobService {
 
   constructor(
     private readonly database: Database,
-    events: EventBus,
+    private readonly events: EventBus,
     private readonly limits: Config['jobs'],
     private readonly log: Logger,
   ) {
-    this.#announce = announcer(events);
+    const { announce, record } = announcer(events);
+    this.#announce = announce;
+    this.#record = record;
   }
 
   /** Makes the queue of a definition; `expression` and time zone of a schedule are checked. */
@@ -107,15 +110,18 @@ export class JobService {
     await this.#assertRoom(plugin);
     const due = Date.now() + delayMs;
     const envelope: Envelope = { org, priority, data, ...(key !== undefined && { key }) };
-    const id = await boss.send(queueOf(plugin, name), envelope, {
-      priority: priorityNumber(priority, this.limits.agingSeconds, due),
-      ...(delayMs > 0 && { startAfter: new Date(due) }),
-      ...(key !== undefined && { group: { id: `${org}:${key}` } }),
-      ...tryOptions(definition, retries),
-      ...this.#own(),
+    const id = await this.#together(async () => {
+      const sent = await boss.send(queueOf(plugin, name), envelope, {
+        priority: priorityNumber(priority, this.limits.agingSeconds, due),
+        ...(delayMs > 0 && { startAfter: new Date(due) }),
+        ...(key !== undefined && { group: { id: `${org}:${key}` } }),
+        ...tryOptions(definition, retries),
+        ...this.#own(),
+      });
+      if (!sent) throw new AtollError('INTERNAL', 'The queue did not take the job.');
+      await this.#record('job.queued', { id: sent, plugin, name, organisation: org });
+      return sent;
     });
-    if (!id) throw new AtollError('INTERNAL', 'The queue did not take the job.');
-    this.#announce('job.queued', { id, plugin, name, organisation: org });
     // The worker's statements are no part of the sender's transaction; what that commits later is found a moment later.
     outsideTransaction(() => this.#wake(queueOf(plugin, name)));
     return id;
@@ -233,8 +239,10 @@ export class JobService {
         new AtollError('BODY_TOO_LARGE', `The result has more than ${this.limits.maxDataBytes} bytes.`),
       );
     const boss = await this.#boss();
-    const response = await boss.complete(run.queue, token(run), { result: result ?? null }, this.#own());
-    if (affected(response)) this.#announce('job.completed', ofRun(run));
+    await this.#together(async () => {
+      const response = await boss.complete(run.queue, token(run), { result: result ?? null }, this.#own());
+      if (affected(response)) await this.#record('job.completed', ofRun(run));
+    });
   }
 
   async #failed(run: Run, error: AtollError): Promise<void> {
@@ -243,12 +251,12 @@ export class JobService {
 
   async #fail(claim: { id: string; retryCount: number }, queue: string, { code, message }: AtollError): Promise<void> {
     const boss = await this.#boss();
-    const response = await boss.fail(queue, claim, { error: { code, message } }, this.#own());
-    if (!affected(response)) return;
-    const { view } = await this.#find(claim.id);
-    this.#announce(view.state === 'failed' ? 'job.failed' : 'job.retrying', {
-      ...brief(view),
-      error: { code, message },
+    await this.#together(async () => {
+      const response = await boss.fail(queue, claim, { error: { code, message } }, this.#own());
+      if (!affected(response)) return;
+      const { view } = await this.#find(claim.id);
+      const topic = view.state === 'failed' ? 'job.failed' : 'job.retrying';
+      await this.#record(topic, { ...brief(view), error: { code, message } });
     });
   }
 
@@ -261,6 +269,11 @@ export class JobService {
   /** By the kernel's own connections, which take part in the caller's transaction. */
   #own() {
     return { db: inTransaction(this.database) };
+  }
+
+  /** A change with the event that tells of it. */
+  #together<T>(work: () => Promise<T>): Promise<T> {
+    return this.events.keeps ? this.database.transaction(work) : work();
   }
 
   async #beat(): Promise<void> {

@@ -98,8 +98,9 @@ export class Follower {
   /** Resolves with why it has to wait, if it has. */
   async #upgrade(id: string, from: string, version: string): Promise<PendingUpgrade | undefined> {
     try {
-      await this.deps.installer.upgrade(id, { version });
-      this.deps.onDeed('plugins.follow.upgrade', id, { from, to: version });
+      const { plan } = await this.deps.installer.upgrade(id, { version });
+      // Another node may have been first.
+      if (plan.steps.length > 0) this.deps.onDeed('plugins.follow.upgrade', id, { from, to: version });
       return undefined;
     } catch (error) {
       if (!(error instanceof AtollError)) throw error;

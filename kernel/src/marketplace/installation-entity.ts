@@ -16,6 +16,8 @@ export const InstallationEntity = defineEntity({
     id: p.text().primary(),
     version: p.text(),
     former: p.json<FormerVersion[]>(),
+    /** It took the place of the one before without its state. */
+    discardState: p.boolean().default(false),
     /** The channel whose new versions are swapped in by themselves. */
     follows: p.text().$type<Channel>().nullable(),
     installedAt: p.datetime().onCreate(() => new Date()),

@@ -9,7 +9,8 @@ import {
 } from '@atoll/registry';
 import type { CanaryView } from '../plugins/canary/canary-view.js';
 import { type CanaryRequest, type CanarySpec, toSpec } from '../plugins/canary/spec.js';
-import type { PluginChange, PluginManager } from '../plugins/manager.js';
+import { engineProblem } from '../plugins/fits.js';
+import type { Changes, PluginChange, PluginManager } from '../plugins/manager.js';
 import type { SwapOptions } from '../plugins/types.js';
 import { KERNEL_VERSION } from '../version.js';
 import type { Installation, InstallationStore } from './installation-store.js';
@@ -41,22 +42,22 @@ export interface InstallerDeps {
   store: PackageStore;
   installations: InstallationStore;
   manager: PluginManager;
+  /** A plan is only good as long as nothing else changes what it was made for. */
+  changes: Changes;
 }
 
 /** Brings plugins of the registry into the running kernel and out of it again: a plan first, and then all of it or nothing. */
 export class Installer {
-  #last: Promise<unknown> = Promise.resolve();
-
   constructor(private readonly deps: InstallerDeps) {}
 
   /** At start: what is installed, as folders. What can't be had is told, not thrown; its row stays, so that a mended store brings it back. */
   async restore(): Promise<{ folders: PluginFolder[]; problems: { dir: string; error: AtollError }[] }> {
-    const { store, installations } = this.deps;
+    const { installations } = this.deps;
     const folders: PluginFolder[] = [];
     const problems: { dir: string; error: AtollError }[] = [];
     for (const { id, version } of await installations.list()) {
       try {
-        folders.push(await store.unpack(id, version));
+        folders.push(await this.folderOf(id, version));
       } catch (error) {
         const why = error instanceof AtollError ? error : new AtollError('INTERNAL', String(error));
         problems.push({ dir: `${id}@${version}`, error: why });
@@ -65,13 +66,26 @@ export class Installer {
     return { folders, problems };
   }
 
+  /** What is installed, whether this node has it or not. */
+  installed(): Promise<Installation[]> {
+    return this.deps.installations.list();
+  }
+
+  /** A version that can be started here. Throws what unpacking throws, or MANIFEST_INVALID when it is for another kernel. */
+  async folderOf(id: string, version: string): Promise<PluginFolder> {
+    const folder = await this.deps.store.unpack(id, version);
+    const problem = engineProblem(folder.manifest);
+    if (problem) throw problem;
+    return folder;
+  }
+
   /** Throws CONSENT_NEEDED, and what resolving, unpacking and starting throw; nothing has changed then. */
   install(id: string, { version = 'latest', ...options }: InstallOptions = {}): Promise<Outcome> {
-    return this.#inTurn(() => this.#carryOut({ install: { [id]: version } }, options));
+    return this.deps.changes(() => this.#carryOut({ install: { [id]: version } }, options));
   }
 
   upgrade(id: string, { version, ...options }: UpgradeOptions = {}): Promise<Outcome> {
-    return this.#inTurn(() => {
+    return this.deps.changes(() => {
       this.#assertInstalled(id);
       return this.#carryOut(version === undefined ? { upgrade: [id] } : { install: { [id]: version } }, options, id);
     });
@@ -79,7 +93,7 @@ export class Installer {
 
   /** Back to the version before, or to the one named; also one that was yanked meanwhile. */
   rollback(id: string, options: SwapOptions & { version?: string } = {}): Promise<Outcome> {
-    return this.#inTurn(() => this.#goBack(id, options));
+    return this.deps.changes(() => this.#goBack(id, options));
   }
 
   async #goBack(id: string, { version, ...options }: SwapOptions & { version?: string }): Promise<Outcome> {
@@ -104,14 +118,7 @@ export class Installer {
   }
 
   remove(id: string, options: { cascade?: boolean; dryRun?: boolean } = {}): Promise<Outcome> {
-    return this.#inTurn(() => this.#takeAway(id, options));
-  }
-
-  /** A plan is only good as long as nothing else changes what it was made for. */
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(task);
-    this.#last = result.catch(() => {});
-    return result;
+    return this.deps.changes(() => this.#takeAway(id, options));
   }
 
   async #takeAway(
@@ -175,8 +182,8 @@ export class Installer {
       folder,
       spec,
       swap,
-      commit: () => this.deps.installations.save(new Map([[id, to]]), new Date()),
-      inTurn: (task) => this.#inTurn(task),
+      commit: () => this.deps.installations.save(new Map([[id, to]]), new Date(), swap.discardState ?? false),
+      inTurn: (task) => this.deps.changes(task),
     });
   }
 
@@ -204,7 +211,9 @@ export class Installer {
       rows.set(id, to);
       changes.push(to === undefined ? { id } : { id, folder: await this.deps.store.unpack(id, to) });
     }
-    await this.deps.manager.change(changes, () => this.deps.installations.save(rows, new Date()), swap);
+    const { installations } = this.deps;
+    const commit = () => installations.save(rows, new Date(), swap.discardState ?? false);
+    await this.deps.manager.change(changes, commit, swap);
   }
 
   #assertInstalled(id: string): void {

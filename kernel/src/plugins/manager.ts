@@ -4,6 +4,7 @@ import { authorize } from '../auth/index.js';
 import { maskBySchema } from '../config/index.js';
 import { assertNoCanary, Canaries, type CanariesDeps } from './canary/canaries.js';
 import type { PluginInstance } from './instance.js';
+import { adopt, type Decided, setConfig } from './adopt.js';
 import { type PluginChange, PluginSet } from './plugin-set.js';
 import { PluginPermissions } from './permissions/plugin-permissions.js';
 import { Recordings } from './rehearsal/recordings.js';
@@ -26,8 +27,12 @@ export type { Fakes } from './reconciler.js';
 
 export interface PluginManagerDeps extends Omit<ReconcilerDeps, 'recordings'>, Pick<RehearsalsDeps, 'versionOf'> {
   store: DesiredStateStore;
+  /** Runs a change of what is wanted when no other one is made, here or on another node. */
+  changes: Changes;
   canaries: Omit<CanariesDeps, 'events' | 'routes'>;
 }
+
+export type Changes = <T>(work: () => Promise<T>) => Promise<T>;
 
 const SETTLE_MS = 3_000;
 
@@ -63,6 +68,11 @@ export class PluginManager implements PluginHost {
     return this.#set.change(changes, commit, options);
   }
 
+  /** Takes over what another node has decided; resolves with why it can't, by plugin. */
+  adopt(decided: Decided): Promise<Map<string, string>> {
+    return adopt({ reconciler: this.#reconciler, set: this.#set, config: this.deps.config }, decided);
+  }
+
   /** Starts what should run. Never rejects: what fails has a reason. */
   start(): Promise<void> {
     return this.#reconciler.exclusive(() => this.#reconciler.reconcile());
@@ -94,22 +104,17 @@ export class PluginManager implements PluginHost {
     return this.#reconciler.records.get(id)?.instance;
   }
 
-  async enable(id: string): Promise<PluginInfo> {
-    const record = this.#need(id);
-    await this.#reconciler.exclusive(async () => {
+  enable(id: string): Promise<PluginInfo> {
+    return this.#change(id, async (record) => {
       record.desired = 'enabled';
-      record.crashes.forgive();
-      record.solo = false;
-      if (record.state === 'failed' || record.state === 'quarantined') this.#reconciler.set(record, 'installed');
+      this.#reconciler.forgive(record);
       await this.#reconciler.reconcile();
-      await this.#save();
+      await this.#save(record);
     });
-    return toInfo(record);
   }
 
-  async disable(id: string, { cascade = false } = {}): Promise<PluginInfo> {
-    const record = this.#need(id);
-    await this.#reconciler.exclusive(async () => {
+  disable(id: string, { cascade = false } = {}): Promise<PluginInfo> {
+    return this.#change(id, async (record) => {
       const needed = dependantsOf(id, this.#reconciler.wanted()).filter(
         (other) => this.#reconciler.records.get(other)?.state === 'active',
       );
@@ -119,9 +124,8 @@ export class PluginManager implements PluginHost {
         });
       record.desired = 'disabled';
       await this.#reconciler.reconcile();
-      await this.#save();
+      await this.#save(record);
     });
-    return toInfo(record);
   }
 
   /** Reads the plugin's folder anew and swaps the new version in. When it fails at any point, the running one stays. */
@@ -168,9 +172,8 @@ export class PluginManager implements PluginHost {
     };
   }
 
-  async setConfig(id: string, values: Record<string, unknown>): Promise<PluginInfo> {
-    const record = this.#need(id);
-    await this.#reconciler.exclusive(async () => {
+  setConfig(id: string, values: Record<string, unknown>): Promise<PluginInfo> {
+    return this.#change(id, async (record) => {
       assertNoCanary(record);
       const before = record.storedConfig;
       record.storedConfig = values;
@@ -178,15 +181,13 @@ export class PluginManager implements PluginHost {
         this.#reconciler.effectiveConfig(record, record.folder);
         if (record.instance) await this.#reconciler.swap(record, record.folder);
       } catch (error) {
-        if (before) record.storedConfig = before;
-        else delete record.storedConfig;
+        setConfig(record, before);
         throw error;
       }
       if (record.state === 'failed') this.#reconciler.set(record, 'installed');
       await this.#reconciler.reconcile();
-      await this.#save();
+      await this.#save(record);
     });
-    return toInfo(record);
   }
 
   mountOf(path: string): { plugin: string; errorTemplate?: ErrorTemplate } | undefined {
@@ -238,12 +239,20 @@ export class PluginManager implements PluginHost {
     return record;
   }
 
-  async #save(): Promise<void> {
-    const states = [...this.#reconciler.records].map(([id, { desired, storedConfig }]): [string, DesiredState] => [
-      id,
-      { desired, ...(storedConfig && { config: storedConfig }) },
-    ]);
-    await this.deps.store.save(new Map(states));
+  async #change(id: string, work: (record: PluginRecord) => Promise<void>): Promise<PluginInfo> {
+    return this.deps.changes(() =>
+      this.#reconciler.exclusive(async () => {
+        const record = this.#need(id);
+        await work(record);
+        return toInfo(record);
+      }),
+    );
+  }
+
+  async #save(record: PluginRecord): Promise<void> {
+    const { desired, storedConfig } = record;
+    const state: DesiredState = { desired, ...(storedConfig && { config: storedConfig }) };
+    record.generation = await this.deps.store.save(new Map([[manifestOf(record).id, state]]));
   }
 }
 

@@ -68,6 +68,17 @@ export class PluginSet {
     });
   }
 
+  /** One change that others have made already; when it fails, all is as before. Only within `exclusive`. */
+  async applyAlone(change: PluginChange, options: SwapOptions): Promise<void> {
+    const undo: Undo[] = [];
+    try {
+      await this.#apply(change, options, undo);
+    } catch (error) {
+      for (const step of undo.reverse()) await step().catch((failure: unknown) => this.#couldNotUndo(failure));
+      throw error;
+    }
+  }
+
   async #apply({ id, folder }: PluginChange, options: SwapOptions, undo: Undo[]): Promise<void> {
     const record = this.reconciler.records.get(id);
     if (record) assertNoCanary(record);
@@ -126,6 +137,7 @@ export class PluginSet {
       desired: stored?.desired ?? (plugins.disabled.includes(id) ? 'disabled' : 'enabled'),
       state: 'installed',
       ...(stored?.config && { storedConfig: stored.config }),
+      ...(stored?.generation !== undefined && { generation: stored.generation }),
       crashes: new CrashPolicy(sandbox),
       logs: new LogRing(log.pluginLines),
       restarts: 0,

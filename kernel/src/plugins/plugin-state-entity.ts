@@ -9,6 +9,8 @@ export const PluginStateEntity = defineEntity({
     desired: p.text().$type<'enabled' | 'disabled'>(),
     /** Values set through the API. */
     config: p.json<Record<string, unknown>>().nullable(),
+    /** Of the installation, when it was set. */
+    generation: p.bigint('number').default(0),
     updatedAt: p
       .datetime()
       .onCreate(() => new Date())

@@ -50,6 +50,8 @@ const PARALLEL_STARTS = 4;
 export class Reconciler {
   readonly records = new Map<string, PluginRecord>();
   readonly #launcher: PluginLauncher;
+  /** Instances whose cells are given up: others of the same version take over. */
+  readonly #moved = new WeakSet<PluginInstance>();
   #running: Promise<void> = Promise.resolve();
   #closing = false;
 
@@ -244,6 +246,13 @@ export class Reconciler {
     this.set(record, state, reason);
   }
 
+  /** It gets another chance, whatever it did before. */
+  forgive(record: PluginRecord): void {
+    record.crashes.forgive();
+    record.solo = false;
+    if (record.state === 'failed' || record.state === 'quarantined') this.set(record, 'installed');
+  }
+
   set(record: PluginRecord, state: PluginState, reason?: string): void {
     const from = record.state;
     record.state = state;
@@ -262,7 +271,7 @@ export class Reconciler {
   #onEnd(record: PluginRecord, instance: PluginInstance, fate: IsolateFate): void {
     instance.withdraw();
     if (record.canary?.candidate === instance) record.canary.rollBack(`It ended: ${fate.message}`);
-    if (record.instance !== instance) return;
+    if (record.instance !== instance) return this.#onMovedEnd(record, instance, fate);
     record.canary?.rollBack('The running version ended, so there is nothing to compare with.');
     delete record.instance;
     this.deps.routes.remove(instance.id);
@@ -277,7 +286,7 @@ export class Reconciler {
     });
     if (this.#closing) return;
     if (verdict === 'quarantine') {
-      this.set(record, 'quarantined', `It crashed too often; the last time: ${fate.message}`);
+      this.set(record, 'quarantined', tooOften(fate));
       void this.exclusive(() => this.reconcile());
       return;
     }
@@ -289,11 +298,23 @@ export class Reconciler {
     }, verdict.restartInMs);
   }
 
+  /** It was moved to another cell, and crashed where it was by what it still had to finish. That it runs elsewhere by now is its restart. */
+  #onMovedEnd(record: PluginRecord, instance: PluginInstance, fate: IsolateFate): void {
+    if (!this.#moved.has(instance) || !record.instance || fate.culprit === 'no' || this.#closing) return;
+    record.restarts++;
+    if (record.crashes.crashed() !== 'quarantine') return;
+    void this.exclusive(async () => {
+      await this.stop(record, 'quarantined', tooOften(fate));
+      await this.reconcile();
+    });
+  }
+
   /** Its cell is given up for another plugin's sake: a new instance takes over, this one finishes what it has. */
   #onEvict(record: PluginRecord, instance: PluginInstance): void {
     void this.exclusive(async () => {
       if (record.canary?.candidate === instance) record.canary.rollBack('Its cell had to be given up.');
       if (record.instance !== instance || this.#closing) return;
+      this.#moved.add(instance);
       await this.swap(record, record.folder).catch(() => {});
     });
   }
@@ -318,6 +339,8 @@ export class Reconciler {
     this.deps.onLog(manifestOf(record).id, line);
   }
 }
+
+const tooOften = ({ message }: IsolateFate): string => `It crashed too often; the last time: ${message}`;
 
 /** The node without needing services that a test fakes. */
 function withoutServices<T extends GraphNode>(node: T, faked: readonly string[]): T {

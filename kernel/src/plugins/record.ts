@@ -16,6 +16,8 @@ export interface PluginRecord {
   instance?: PluginInstance;
   /** Values set through the API. */
   storedConfig?: Record<string, unknown>;
+  /** The generation of the installation that its desired state is of. */
+  generation?: number;
   readonly crashes: CrashPolicy;
   readonly logs: LogRing;
   /** Versions that were swapped out and still finish what they had begun. */

@@ -1,5 +1,7 @@
 import path from 'node:path';
 import { describeConfig, loadConfig } from '@atoll/kernel/config';
+import type { Command } from 'commander';
+import type { Run } from './command.js';
 import { INSTALLATION } from './installation.js';
 import { type Output, table } from './output.js';
 
@@ -13,4 +15,13 @@ export async function printConfig(out: Output): Promise<void> {
     description,
   ]);
   out.result(lines, table(['key', 'value', 'source', 'meaning'], rows));
+}
+
+export function configCommands(program: Command, run: Run): void {
+  program
+    .command('config')
+    .description('configuration')
+    .command('print')
+    .description('every key, its value and where it comes from')
+    .action(() => run(printConfig));
 }

@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { type Command, Option } from 'commander';
+import type { Run } from './command.js';
 import { CliError, EXIT } from './errors.js';
 import { TEMPLATES, type TemplateName } from './templates/index.js';
 
@@ -49,4 +51,17 @@ Next:
   npm run atoll -- build ${shown}    check the manifest and bundle
 README.md in it says what it does.
 `;
+}
+
+export function createCommand(program: Command, run: Run): void {
+  program
+    .command('create <name>')
+    .description('write a new plugin into a folder of that name')
+    .addOption(new Option('--template <name>', 'what to start from').choices(Object.keys(TEMPLATES)).default('http'))
+    .action((name: string, { template }: { template: TemplateName }) =>
+      run(async (out) => {
+        const created = createPlugin(name, process.cwd(), template);
+        out.result(created, nextSteps(created, process.cwd()));
+      }),
+    );
 }

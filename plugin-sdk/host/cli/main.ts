@@ -1,24 +1,8 @@
-import { Command, CommanderError, Option } from 'commander';
-import { auditCommands } from './audit.js';
-import { buildPlugin } from './build.js';
+import { Command, CommanderError } from 'commander';
 import type { ServerOptions } from './client.js';
-import { printConfig } from './config.js';
-import { createPlugin, nextSteps } from './create.js';
-import { dataCommands } from './data.js';
-import { databaseCommands } from './database.js';
-import { runDev } from './dev.js';
+import { defineCommands } from './commands.js';
 import { CliError, EXIT, toCliError } from './errors.js';
-import { keyCommands } from './keys.js';
-import { loginCommands } from './login.js';
-import { marketplaceCommands } from './marketplace.js';
 import { Output } from './output.js';
-import { packCommand } from './pack.js';
-import { pluginCommands } from './plugins.js';
-import { registryCommands } from './registry.js';
-import { secretCommands } from './secrets.js';
-import { TEMPLATES, type TemplateName } from './templates/index.js';
-import { testCommand } from './test-plugin-folder.js';
-import { verifyCommand } from './verify.js';
 
 /* The `atoll` command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 4 not allowed, 5 not found. */
 
@@ -55,54 +39,7 @@ function fail(error: CliError): void {
   process.exitCode = error.exitCode;
 }
 
-program
-  .command('create <name>')
-  .description('write a new plugin into a folder of that name')
-  .addOption(new Option('--template <name>', 'what to start from').choices(Object.keys(TEMPLATES)).default('http'))
-  .action((name: string, { template }: { template: TemplateName }) =>
-    run(async () => {
-      const created = createPlugin(name, process.cwd(), template);
-      out.result(created, nextSteps(created, process.cwd()));
-    }),
-  );
-program
-  .command('dev [folders...]')
-  .description('run a server with these plugin folders; saving a file swaps the plugin')
-  .action((folders: string[]) =>
-    run(async () => {
-      process.exitCode = await runDev(folders);
-    }),
-  );
-program
-  .command('build <folder>')
-  .description('check a plugin and bundle it as the server would')
-  .option('--out <dir>', 'write the bundle and its source map here')
-  .action((folder: string, { out: dir }: { out?: string }) =>
-    run(async () => {
-      const built = await buildPlugin(folder, dir);
-      const size = `${built.id}@${built.version}: ${built.bytes} bytes, sha256 ${built.sha256}`;
-      out.result(built, built.out ? `${size}\n${built.out}` : size);
-    }),
-  );
-testCommand(program, run);
-packCommand(program, run);
-verifyCommand(program, run);
-keyCommands(program, run);
-registryCommands(program, run);
-program
-  .command('config')
-  .description('configuration')
-  .command('print')
-  .description('every key, its value and where it comes from')
-  .action(() => run(() => printConfig(out)));
-loginCommands(program, run);
-marketplaceCommands(program, run);
-pluginCommands(program, run);
-auditCommands(program, run);
-secretCommands(program, run);
-dataCommands(program, run);
-databaseCommands(program, run);
-
+await defineCommands(program, run, process.argv.slice(2));
 try {
   await program.parseAsync();
 } catch (error) {

@@ -12,4 +12,6 @@ export interface CloudEvent<T = unknown> {
   traceparent?: string;
   /** The organisation in whose name it was published; absent for events of the installation itself. */
   organisation?: string;
+  /** The node that published it, when it was another one. */
+  node?: string;
 }

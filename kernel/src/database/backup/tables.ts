@@ -2,7 +2,7 @@ import type { Database } from '../database.js';
 
 /**
  * A table whose rows a backup has: not a partition of another, not an extension's, not the list of migrations. Nor the job queue's: its
- * library makes and migrates its tables itself, and what ran before a restore must not run again.
+ * library makes and migrates its tables itself, and what ran before a restore must not run again. Nor what nodes tell each other.
  */
 export interface TableInfo {
   /** With its schema, quoted where it has to be. */
@@ -22,7 +22,7 @@ export async function listTables(database: Database): Promise<TableInfo[]> {
        join pg_namespace n on n.oid = c.relnamespace
        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
       where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence = 'p'
-        and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'pgboss')
+        and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'pgboss', 'cluster')
         and not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype = 'e')
         and c.relname <> 'atoll_migration'
       order by n.nspname <> 'public', n.nspname, c.relname, a.attnum`,

@@ -6,6 +6,7 @@ import { Identity } from './0004-identity.js';
 import { AuditTrail } from './0005-audit.js';
 import { RateLimitRules } from './0006-rate-limits.js';
 import { Secrets } from './0007-secrets.js';
+import { Nodes } from './0008-nodes.js';
 import { PluginLife } from './0009-plugin-life.js';
 
 export interface NamedMigration {
@@ -23,5 +24,6 @@ export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0005-audit', migration: AuditTrail },
   { name: '0006-rate-limits', migration: RateLimitRules },
   { name: '0007-secrets', migration: Secrets },
+  { name: '0008-nodes', migration: Nodes },
   { name: '0009-plugin-life', migration: PluginLife },
 ];
