@@ -13,7 +13,7 @@ import { writePlugin } from '../support/packages.js';
 const MAIN = fileURLToPath(new URL('../../plugin-sdk/dist-host/cli/main.js', import.meta.url));
 const root = mkdtempSync(path.join(tmpdir(), 'atoll-dev-remote-'));
 const env = { PATH: process.env.PATH ?? '', HOME: root, ATOLL_DATA_DIR: path.join(root, 'nothing') };
-const PATIENCE = { timeout: 30_000, interval: 50 };
+const PATIENCE = { timeout: 30_000, interval: 200 };
 let kernel: TestKernel;
 let dir: string;
 let child: ChildProcess | undefined;

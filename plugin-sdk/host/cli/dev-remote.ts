@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { watch } from 'node:fs';
 import path from 'node:path';
 import { type PluginFolder, packPlugin, readPluginFolder } from '@atoll/registry';
@@ -43,11 +42,16 @@ export class RemoteDev {
     this.#id = (await readPluginFolder(this.folder)).manifest.id;
     this.#before = (await listPlugins(this.server)).find(({ id }) => id === this.#id)?.version;
     if (this.#before !== undefined) await this.#assertCanGoBack(this.#before);
+    // From here on, so that what is saved while the first version comes up is not lost.
+    const stopWatching = this.#watch();
     try {
-      await this.#update();
-      await Promise.all([this.#watch(signal), followLogs(this.out, this.server, pluginAt(this.#id), signal)]);
+      const first = this.#update();
+      this.#running = first.catch(() => {});
+      await first;
+      await followLogs(this.out, this.server, pluginAt(this.#id), signal);
     } finally {
-      await this.#running.catch(() => {});
+      stopWatching();
+      await this.#running;
       await this.#leave();
     }
   }
@@ -68,20 +72,18 @@ export class RemoteDev {
     );
   }
 
-  /** Resolves when the signal aborts; each change of the folder is brought to the server. */
-  async #watch(signal: AbortSignal): Promise<void> {
+  /** Each change of the folder is brought to the server. Returns the undo. */
+  #watch(): () => void {
     let timer: NodeJS.Timeout | undefined;
     const watcher = watch(path.resolve(this.folder), { recursive: true }, (_, file) => {
       if (file !== null && IGNORED.test(file)) return;
       clearTimeout(timer);
       timer = setTimeout(() => this.#again(), QUIET_MS);
     });
-    try {
-      if (!signal.aborted) await once(signal, 'abort');
-    } finally {
+    return () => {
       clearTimeout(timer);
       watcher.close();
-    }
+    };
   }
 
   /** One after the other; what does not build or start leaves the version before running. */
