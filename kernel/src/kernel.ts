@@ -24,6 +24,7 @@ import { limitApi } from './api/limits.js';
 import { secretApi } from './api/secrets.js';
 import { pluginPermissionApi } from './api/plugin-permissions.js';
 import { pluginApi } from './api/plugins.js';
+import { rehearsalApi } from './api/rehearsals.js';
 import { installPlugins, type InstallProblem } from './plugins/install.js';
 import type { PluginInfo } from './plugins/types.js';
 import { WsGateway } from './ws/index.js';
@@ -170,6 +171,7 @@ export class Kernel {
         ...pluginApi(host, cluster),
         ...pluginPermissionApi(host.permissions),
         ...canaryApi(host.canaries),
+        ...rehearsalApi(host.rehearsals),
         ...nodeApi(cluster),
         ...marketplaceApi({
           host,

@@ -34,7 +34,16 @@ const Install = Type.Object({
   dryRun: Type.Boolean({ default: false, description: 'Only tells what would be done.' }),
   discardState: Type.Boolean({ default: false }),
 });
-const Upgrade = Type.Object({ ...Install.properties, canary: Type.Optional(CanaryRequest) });
+const Upgrade = Type.Object({
+  ...Install.properties,
+  canary: Type.Optional(CanaryRequest),
+  rehearse: Type.Optional(
+    Type.Boolean({
+      description:
+        'Swap it in only when it does the recorded calls as the running version; false: whatever is configured, do not ask.',
+    }),
+  ),
+});
 const Publish = Type.Object({
   channel: Type.Optional(
     Type.Union([Type.Literal('latest'), Type.Literal('next')], {

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { RehearsalSection } from './rehearsal-section.js';
 
 /** One TypeBox schema per section; `secret: true` marks values that are masked wherever configuration is shown. */
 const closed = { additionalProperties: false };
@@ -488,6 +489,12 @@ export const PluginsSection = Type.Object(
       minimum: 0,
       default: 60_000,
       description: 'After a swap, time for what the old version has begun to end there, in ms.',
+    }),
+    rehearsal: RehearsalSection,
+    rehearseBeforeSwap: Type.Array(Type.String(), {
+      default: [],
+      description:
+        'Plugins that are only upgraded to what does the recorded calls as the running version; `*` for all.',
     }),
   },
   closed,

@@ -33,6 +33,7 @@ import { createRows } from '../syscalls/rows.js';
 import { SyscallTable } from '../syscalls/table.js';
 import { createLogger } from '../telemetry/logger.js';
 import { Metrics } from '../telemetry/metrics.js';
+import { findVersion } from '../marketplace/find-version.js';
 import { createContainer, register, registerLazy, resolve } from './container.js';
 import { createPluginScope } from './plugin-scope.js';
 import * as T from './tokens.js';
@@ -305,6 +306,7 @@ function createManager(c: DependencyContainer, cacheDir: string, fakes: Fakes | 
       onDeed: (action, plugin, after) => recordDeed(c, { action, target: `plugin:${plugin}`, after }),
       onProblem: (plugin, message, error) => log.warn({ plugin, err: error }, message),
     },
+    versionOf: (id, version) => findVersion(resolve(c, T.PACKAGE_STORE), id, version),
     cacheDir,
     ...(fakes && { fakes }),
     onLog: (plugin, { level, message, fields }) => log[level]({ plugin, ...fields }, message),

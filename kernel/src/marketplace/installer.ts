@@ -27,6 +27,8 @@ export interface InstallOptions extends SwapOptions {
 export interface UpgradeOptions extends InstallOptions {
   /** Tried beside the running version first, with these calls. */
   canary?: CanaryRequest;
+  /** Swapped in only when it does the recorded calls as the running version; without it, as it is configured. */
+  rehearse?: boolean;
 }
 
 export interface Outcome {
@@ -85,7 +87,7 @@ export class Installer {
   upgrade(id: string, { version, ...options }: UpgradeOptions = {}): Promise<Outcome> {
     return this.deps.changes(() => {
       this.#assertInstalled(id);
-      return this.#carryOut(version === undefined ? { upgrade: [id] } : { install: { [id]: version } }, options);
+      return this.#carryOut(version === undefined ? { upgrade: [id] } : { install: { [id]: version } }, options, id);
     });
   }
 
@@ -139,7 +141,8 @@ export class Installer {
 
   async #carryOut(
     request: { install?: Record<string, string>; upgrade?: string[] },
-    { consent = false, dryRun = false, canary, ...swap }: Omit<UpgradeOptions, 'version'>,
+    { consent = false, dryRun = false, canary, rehearse, ...swap }: Omit<UpgradeOptions, 'version'>,
+    upgraded?: string,
   ): Promise<Outcome> {
     const spec = canary && toSpec(canary);
     await this.deps.store.refresh();
@@ -150,9 +153,19 @@ export class Installer {
         plan: plan.steps.map(({ action, id, from, to, permissions }) => ({ action, id, from, to, permissions })),
       });
     }
+    if (rehearse !== false) await this.#rehearse(plan.steps, rehearse ? upgraded : undefined);
     if (spec) return { plan, done: false, canary: await this.#try(plan.steps, spec, swap) };
     await this.#apply(plan.steps, swap);
     return { plan, done: true };
+  }
+
+  /** The one that was asked for, and all for which it is configured. */
+  async #rehearse(steps: readonly PlanStep[], asked: string | undefined): Promise<void> {
+    const { rehearsals } = this.deps.manager;
+    for (const { id, from, to } of steps) {
+      if (from === undefined || to === undefined || (id !== asked && !rehearsals.isNeeded(id))) continue;
+      await rehearsals.assertSame(id, await this.deps.store.unpack(id, to));
+    }
   }
 
   /** Only a version that needs nothing else changed can be tried beside the running one. */

@@ -17,9 +17,12 @@ import type { OwnedEffect } from '../syscalls/table.js';
 import type { Logger } from '../telemetry/logger.js';
 import { topicGranted, topicsOverlap } from '../syscalls/topic-permission.js';
 import { newTraceparent } from '../telemetry/trace.js';
+import { absolutePath } from './absolute-path.js';
 import type { Permits } from './permissions/permits.js';
 import type { CallMeter } from './canary/meter.js';
 import type { Caller } from './canary/split.js';
+import type { CallRecorder } from './rehearsal/recorder.js';
+import { Registered } from './rehearsal/registered.js';
 import { EffectSet } from './effect-set.js';
 import { routeCaller } from './route-caller.js';
 import type { ErrorTemplate, PluginRoute } from './types.js';
@@ -53,6 +56,10 @@ export class PluginInstance {
   meter: CallMeter | undefined;
   /** While a canary runs beside it: which of them takes a call. */
   split: { pick(caller: Caller): PluginInstance } | undefined;
+  /** What the indexes in its calls stand for. */
+  readonly registered = new Registered();
+  /** While its calls are recorded. */
+  recorder: CallRecorder | undefined;
   #pause: PromiseWithResolvers<void> | undefined;
   #successor: PluginInstance | undefined;
   /** Topic → index of its first listener. */
@@ -118,7 +125,8 @@ export class PluginInstance {
   call(request: GuestRequest): Promise<GuestReply> {
     assertOutsideTransaction('A call into a plugin');
     if (!this.isolate) return Promise.reject(new AtollError('PLUGIN_NOT_ACTIVE', `${this.id} does not run.`));
-    return this.isolate.client.call(request);
+    const { client } = this.isolate;
+    return this.recorder ? this.recorder.record(request, (one) => client.call(one)) : client.call(request);
   }
 
   async setup(config: Record<string, unknown>, timeoutMs: number): Promise<void> {
@@ -147,6 +155,7 @@ export class PluginInstance {
       throw new AtollError('PLUGIN_CLASH', `The route ${registration.method} ${path} is registered twice.`);
     }
     this.routes.push(route);
+    this.registered.route(index, path, registration);
     this.addEffect({
       kind: 'route',
       label: `${registration.method} ${path}`,
@@ -154,7 +163,8 @@ export class PluginInstance {
     });
   }
 
-  registerChannel(index: number, { name, input, permission }: ChannelRegistration): void {
+  registerChannel(index: number, registration: ChannelRegistration): void {
+    const { name, input, permission } = registration;
     const full = `${this.id}.${name}`;
     if (this.channels.has(full)) throw new AtollError('PLUGIN_CLASH', `The channel ${full} is registered twice.`);
     this.channels.set(full, {
@@ -163,6 +173,7 @@ export class PluginInstance {
       ...(input && { input: compileGuestSchema(input) }),
       ...(permission !== undefined && { permission: `${this.id}/${permission}` as const }),
     });
+    this.registered.channel(index, registration);
     this.addEffect({ kind: 'channel', label: full, undo: () => this.channels.delete(full) });
   }
 
@@ -256,15 +267,6 @@ export class PluginInstance {
       await end(isolate);
     });
   }
-}
-
-/** A route's path: relative to the first mount, or absolute when it lies inside one of the mounts. */
-function absolutePath({ mounts, id }: PluginManifest, path: string): string {
-  if (!path.startsWith('/'))
-    throw new AtollError('MANIFEST_INVALID', `${id}: the route path "${path}" must start with a slash.`);
-  const inside = mounts.some((mount) => path === mount || path.startsWith(`${mount}/`));
-  if (inside) return path;
-  return path === '/' ? mounts[0]! : `${mounts[0]}${path}`;
 }
 
 /** What the guest says of itself may be anything. */

@@ -10,6 +10,7 @@ import type { PluginInstance } from './instance.js';
 import { netParser } from './permissions/net-parser.js';
 import type { PermissionDesk } from './permissions/permission-desk.js';
 import type { Permits } from './permissions/permits.js';
+import type { Recordings } from './rehearsal/recordings.js';
 import type { PluginRecord } from './record.js';
 import { mapStack } from './source-map.js';
 import type { PluginLogLine } from './types.js';
@@ -24,6 +25,7 @@ export interface LauncherDeps {
   /** Makes an instance, with a scope of its own. */
   newInstance: (manifest: PluginManifest, permits: Permits) => PluginInstance;
   permissions: PermissionDesk;
+  recordings: Recordings;
   cacheDir: string;
   /** Start of a manual clock in the guest, epoch ms; for tests. */
   clockStart?: number;
@@ -56,6 +58,7 @@ export class PluginLauncher {
       const { clockStart: now } = this.deps;
       if (now !== undefined)
         await instance.call({ meta: { m: 'clock', now }, timeoutMs: 5_000, traceparent: newTraceparent() });
+      this.deps.recordings.begin(instance, config);
       await instance.setup(config, this.deps.config.sandbox.startTimeoutMs);
       return instance;
     } catch (error) {
@@ -81,7 +84,10 @@ export class PluginLauncher {
       concurrency: manifest.limits.concurrency,
       principal: pluginPrincipal(manifest.id),
       traceparent: newTraceparent,
-      onSyscall: (syscall) => void this.deps.syscalls.dispatch(instance, syscall),
+      onSyscall: (syscall) => {
+        if (instance.recorder) instance.recorder.hostCall(syscall);
+        void this.deps.syscalls.dispatch(instance, syscall);
+      },
       onEvent: (method, body) => this.#onEvent(record, readMap, method, body),
       onGuestError: (error, stack) => this.#onGuestError(record, readMap, error, stack),
       onEnd: (fate) => this.deps.onEnd(record, instance, fate),

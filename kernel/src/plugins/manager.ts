@@ -7,6 +7,8 @@ import type { PluginInstance } from './instance.js';
 import { adopt, type Decided, setConfig } from './adopt.js';
 import { type PluginChange, PluginSet } from './plugin-set.js';
 import { PluginPermissions } from './permissions/plugin-permissions.js';
+import { Recordings } from './rehearsal/recordings.js';
+import { Rehearsals, type RehearsalsDeps } from './rehearsal/rehearsals.js';
 import { manifestOf, type PluginRecord, toInfo } from './record.js';
 import { Reconciler, type ReconcilerDeps } from './reconciler.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
@@ -23,7 +25,7 @@ import type {
 export type { PluginChange } from './plugin-set.js';
 export type { Fakes } from './reconciler.js';
 
-export interface PluginManagerDeps extends ReconcilerDeps {
+export interface PluginManagerDeps extends Omit<ReconcilerDeps, 'recordings'>, Pick<RehearsalsDeps, 'versionOf'> {
   store: DesiredStateStore;
   /** Runs a change of what is wanted when no other one is made, here or on another node. */
   changes: Changes;
@@ -40,9 +42,12 @@ export class PluginManager implements PluginHost {
   readonly #set: PluginSet;
   readonly permissions: PluginPermissions;
   readonly canaries: Canaries;
+  readonly rehearsals: Rehearsals;
 
   constructor(private readonly deps: PluginManagerDeps) {
-    this.#reconciler = new Reconciler(deps);
+    const recordings = new Recordings(deps.config.plugins.rehearsal);
+    this.#reconciler = new Reconciler({ ...deps, recordings });
+    this.rehearsals = new Rehearsals(this.#reconciler, { ...deps, recordings });
     this.#set = new PluginSet(this.#reconciler, deps);
     this.canaries = new Canaries(this.#reconciler, { ...deps, ...deps.canaries });
     this.permissions = new PluginPermissions(this.#reconciler, deps.permissions, deps.config);

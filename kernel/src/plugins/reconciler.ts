@@ -13,6 +13,7 @@ import { PluginLauncher } from './launcher.js';
 import { mountClash } from './mount-clash.js';
 import type { PermissionDesk } from './permissions/permission-desk.js';
 import type { Permits } from './permissions/permits.js';
+import type { Recordings } from './rehearsal/recordings.js';
 import { manifestOf, type PluginRecord, toNode } from './record.js';
 import type { PluginLogLine, PluginState, SwapOptions } from './types.js';
 
@@ -25,6 +26,7 @@ export interface ReconcilerDeps {
   /** Makes an instance, with a scope of its own. */
   newInstance: (manifest: PluginManifest, permits: Permits) => PluginInstance;
   permissions: PermissionDesk;
+  recordings: Recordings;
   /** Where bundles are cached. */
   cacheDir: string;
   onLog: (plugin: string, line: PluginLogLine) => void;

@@ -48,6 +48,7 @@ export class ServiceRegistry {
     for (const [name, method] of Object.entries(registration.methods)) methods.set(name, compileMethod(method));
     const provider: Provider = { instance, index, name: registration.name, version: registration.version, methods };
     this.#byInstance.set(instance, [...(this.#byInstance.get(instance) ?? []), provider]);
+    instance.registered.service(index, registration);
     instance.addEffect({
       kind: 'service',
       label: `${registration.name}@${registration.version}`,

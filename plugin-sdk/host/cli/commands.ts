@@ -16,7 +16,7 @@ const GROUPS: [names: string[], load: () => Promise<Define>][] = [
   [['config'], async () => (await import('./config.js')).configCommands],
   [['login', 'logout'], async () => (await import('./login.js')).loginCommands],
   [
-    ['search', 'info', 'outdated', 'install', 'rollback', 'upgrade', 'remove', 'publish', 'yank', 'unyank'],
+    ['search', 'info', 'outdated', 'install', 'rollback', 'upgrade', 'rehearse', 'remove', 'publish', 'yank', 'unyank'],
     async () => (await import('./marketplace.js')).marketplaceCommands,
   ],
   [['plugins'], async () => (await import('./plugins.js')).pluginCommands],

@@ -5,9 +5,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { listPluginFolders } from '@atoll/registry';
 import type { Command } from 'commander';
+import type { ServerOptions } from './client.js';
 import type { Run } from './command.js';
+import { RemoteDev, type RemoteDevFlags } from './dev-remote.js';
 import { CliError, EXIT } from './errors.js';
 import { INSTALLATION } from './installation.js';
+import type { Output } from './output.js';
+import { withSigning } from './signed-package.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -50,12 +54,31 @@ function isBuiltIn(folder: string): boolean {
 }
 
 export function devCommand(program: Command, run: Run): void {
-  program
-    .command('dev [folders...]')
-    .description('run a server with these plugin folders; saving a file swaps the plugin')
-    .action((folders: string[]) =>
-      run(async () => {
-        process.exitCode = await runDev(folders);
-      }),
-    );
+  withSigning(
+    program
+      .command('dev [folders...]')
+      .description('run a server with these plugin folders; saving a file swaps the plugin')
+      .option('--to <url>', 'instead, bring one folder to the server that runs there, for as long as this command runs')
+      .option('--yes', 'with --to: agree to all permissions that are asked for'),
+  ).action((folders: string[], { to, ...flags }: RemoteDevFlags & { to?: string }) =>
+    run(async (out, server) => {
+      if (to !== undefined) return runRemoteDev(out, { ...server, server: to }, folders, flags);
+      process.exitCode = await runDev(folders);
+    }),
+  );
+}
+
+async function runRemoteDev(
+  out: Output,
+  server: ServerOptions,
+  folders: readonly string[],
+  flags: RemoteDevFlags,
+): Promise<void> {
+  const [folder, ...others] = folders;
+  if (folder === undefined || others.length > 0) throw new CliError('--to takes one plugin folder.', EXIT.USAGE);
+  await assertPlugins(folder);
+  const ending = new AbortController();
+  // A second signal ends it at once, with the plugin left where it is.
+  for (const signal of SIGNALS) process.once(signal, () => ending.abort());
+  await new RemoteDev(out, server, folder, flags).run(ending.signal);
 }

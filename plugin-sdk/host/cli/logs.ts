@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { request, type ServerOptions } from './client.js';
 import type { Output } from './output.js';
 
@@ -39,6 +40,22 @@ export async function showLogs(out: Output, server: ServerOptions, target: strin
     const lines = await fetchLines(WINDOW);
     for (const line of newLines(seen, lines)) out.line(line, text(line));
     seen = lines;
+  }
+}
+
+/** Prints the lines that come, until the signal aborts; a server that is away for a while is asked again. */
+export async function followLogs(
+  out: Output,
+  server: ServerOptions,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
+  let seen: LogLine[] = [];
+  while (!signal.aborted) {
+    const found = await request<{ items: LogLine[] }>(server, 'GET', `${target}/logs?limit=${WINDOW}`).catch(() => {});
+    for (const line of found ? newLines(seen, found.items) : []) out.line(line, text(line));
+    seen = found?.items ?? seen;
+    await sleep(FOLLOW_MS, undefined, { signal }).catch(() => {});
   }
 }
 

@@ -56,13 +56,15 @@ export interface Wanted {
   range: string | undefined;
   /** Which calls it gets first, while the running version goes on. */
   canary?: object | undefined;
+  /** Whether recorded calls are replayed against it first; as it is configured without it. */
+  rehearse?: boolean | undefined;
 }
 
 /** The plan first; then, when it is agreed to, the very version that was shown. */
 export async function carryOut(
   out: Output,
   server: ServerOptions,
-  { target, id, range, canary }: Wanted,
+  { target, id, range, canary, rehearse }: Wanted,
   { yes = false, dryRun = false, discardState = false }: InstallFlags,
 ): Promise<Outcome> {
   const wanted = range === undefined || range === '' ? {} : { version: range };
@@ -78,6 +80,7 @@ export async function carryOut(
     consent,
     discardState,
     ...(canary && { canary }),
+    ...(rehearse !== undefined && { rehearse }),
   };
   const names = planned.plan.map((step) => step.id).join(', ') || id;
   return out.step(`Starting ${names}`, () => change<Outcome>(server, 'POST', target, body));

@@ -4,6 +4,7 @@ import { browseCommands } from './marketplace-browse.js';
 import { installCommands } from './marketplace-install.js';
 import { publishingCommands } from './marketplace-publish.js';
 import { outdatedCommand } from './outdated.js';
+import { rehearseCommand } from './rehearse.js';
 import { removeCommand } from './remove.js';
 import { upgradeCommand } from './upgrade.js';
 
@@ -13,6 +14,7 @@ export function marketplaceCommands(program: Command, run: Run): void {
   outdatedCommand(program, run);
   installCommands(program, run);
   upgradeCommand(program, run);
+  rehearseCommand(program, run);
   removeCommand(program, run);
   publishingCommands(program, run);
 }

@@ -7,6 +7,7 @@ import { type LogOptions, showLogs } from './logs.js';
 import { type Output, table } from './output.js';
 import { listPlugins, type Plugin } from './plugin-list.js';
 import { permissionsCommand } from './plugin-permissions.js';
+import { recordCommand } from './rehearse.js';
 import { pluginAt } from './server-paths.js';
 
 const summary = ({ id, version, state, reason }: Plugin) =>
@@ -36,6 +37,7 @@ export function pluginCommands(program: Command, run: Run): void {
   permissionsCommand(plugins, run);
   canaryCommand(plugins, run);
   followCommand(plugins, run);
+  recordCommand(plugins, run);
   plugins
     .command('logs <id>')
     .description('the latest log lines, oldest first')

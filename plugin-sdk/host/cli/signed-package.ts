@@ -29,6 +29,9 @@ export async function packFolder(folder: string, flags: SigningFlags): Promise<S
   return { ...packed, ...(made?.created && { newKey: made.file }) };
 }
 
+/** The key to sign with, made when it is missing; none when that is not wanted. */
+export const keyToSign = (flags: SigningFlags) => (flags.sign ? keyOf(flags).key : undefined);
+
 /** A first package should not fail for want of a key; one that was named and is missing is a mistake. */
 function keyOf({ signingKey }: SigningFlags) {
   const file = signingKeyFile(signingKey);

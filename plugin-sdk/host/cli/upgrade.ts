@@ -19,7 +19,7 @@ interface Upgraded {
   code?: string;
 }
 
-type UpgradeFlags = InstallFlags & CanaryFlags;
+type UpgradeFlags = InstallFlags & CanaryFlags & { rehearse?: boolean };
 
 /** `atoll upgrade`. */
 export function upgradeCommand(program: Command, run: Run): void {
@@ -31,7 +31,9 @@ export function upgradeCommand(program: Command, run: Run): void {
           .description(
             'swap in the newest version of a plugin, or the one named; requests under way end on the old one',
           )
-          .option('--all', 'all plugins of which there is a newer version'),
+          .option('--all', 'all plugins of which there is a newer version')
+          .option('--rehearse', 'only when it does the recorded calls as the running version')
+          .option('--no-rehearse', 'without a rehearsal, whatever is configured'),
       ),
     ),
   ).action((spec: string | undefined, { all = false, ...flags }: UpgradeFlags & { all?: boolean }) =>
@@ -48,7 +50,12 @@ const upgradeOf = (id: string, range?: string) => ({ target: `${pluginAt(id)}/up
 
 async function upgradeOne(out: Output, server: ServerOptions, spec: string, flags: UpgradeFlags): Promise<void> {
   const { name, range } = parseSpec(spec);
-  const outcome = await carryOut(out, server, { ...upgradeOf(name, range), canary: toCanary(flags) }, flags);
+  const outcome = await carryOut(
+    out,
+    server,
+    { ...upgradeOf(name, range), canary: toCanary(flags), rehearse: flags.rehearse },
+    flags,
+  );
   const { done, canary } = outcome;
   out.result(outcome, canary ? canaryText(canary) : done ? doneText(outcome) : planText(outcome));
 }

@@ -79,6 +79,16 @@ export const ERRORS = {
     title: 'The plugin could not hand its state over',
     hint: 'See GET /api/v1/plugins/{id}/logs; or give the state up with `discardState`.',
   },
+  REHEARSAL_DIFFERS: {
+    status: 409,
+    title: 'The new version does otherwise than the running one',
+    hint: 'Look at `summary` and `calls`; when the differences are meant, repeat with `"rehearse": false`.',
+  },
+  REHEARSAL_NOT_RECORDED: {
+    status: 409,
+    title: 'Nothing is recorded that could be rehearsed',
+    hint: 'Let calls be recorded first: `atoll plugins record <id>`; what setup asks of the host is recorded from the next start on.',
+  },
   PLUGIN_START_FAILED: { status: 502, title: 'The plugin failed to start', hint: 'See GET /api/v1/plugins/{id}/logs.' },
   PLUGIN_QUARANTINED: { status: 503, title: 'The plugin crashed too often', hint: 'Correct it, then enable it again.' },
   CONFIG_INVALID: { status: 422, title: 'Invalid configuration', hint: 'Correct the named key.' },

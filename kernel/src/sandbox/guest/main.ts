@@ -6,6 +6,7 @@ import { installClock } from './runtime/clock.js';
 import { makeDeliver } from './runtime/deliver.js';
 import { installPlugin } from './runtime/plugin.js';
 import { outbox, type Post } from './runtime/post.js';
+import { installRandom } from './runtime/random.js';
 import { BridgeWebHost } from './runtime/web-host.js';
 import { connectWeb, fireTimer, setTaskWrapper } from './web/index.js';
 
@@ -22,6 +23,9 @@ function boot(post: Post, postSlow: Post, sync: (operation: string, argument: st
   connectWeb(host);
   installClock(fireTimer, (clock) => {
     host.clock = clock;
+  });
+  installRandom((random) => {
+    host.random = random;
   });
   return makeDeliver((type, id, meta, body) => {
     if (type === FrameType.TIMER_FIRE) fireTimer(id);

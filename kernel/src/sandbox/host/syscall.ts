@@ -17,12 +17,20 @@ export interface SyscallReply {
   stream?: AsyncIterable<Buffer | string>;
 }
 
+/** Listens to what a syscall is answered. */
+export interface SyscallTap {
+  /** Returns the reply that is sent: the same, though its stream may be wrapped. */
+  answered(reply: SyscallReply): SyscallReply;
+  refused(error: unknown): void;
+}
+
 /** One call of a guest to the host, as the syscall table sees it. */
 export class Syscall {
   readonly #controller = new AbortController();
   request: HostStream | undefined;
   response: OutgoingHostStream | undefined;
   settled = false;
+  tap: SyscallTap | undefined;
 
   constructor(
     readonly id: number,
@@ -60,8 +68,9 @@ export class Syscall {
     return this.parent?.request.traceparent ?? this.defaults.traceparent;
   }
 
-  answer(reply: SyscallReply): void {
+  answer(given: SyscallReply): void {
     if (this.settled) return;
+    const reply = this.tap ? this.tap.answered(given) : given;
     const meta = reply.head === undefined ? '' : JSON.stringify(reply.head);
     if (!reply.stream) {
       this.#settle();
@@ -87,6 +96,7 @@ export class Syscall {
 
   refuse(error: unknown): void {
     if (this.settled) return;
+    this.tap?.refused(error);
     const meta = JSON.stringify(toWireError(error));
     if (this.response) return this.#sendEnd(error);
     this.#settle();

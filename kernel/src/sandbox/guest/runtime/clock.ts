@@ -33,21 +33,28 @@ export class ManualClock {
     this.now = until;
   }
 
+  /** To another time, as after a sleep: what became due meanwhile fires once. */
+  async jump(to: number): Promise<void> {
+    this.now = Math.max(this.now, to);
+    await this.advance(0);
+  }
+
   #next(until: number): [number, number] | undefined {
     return [...this.#due].filter(([, at]) => at <= until).sort((a, b) => a[1] - b[1] || a[0] - b[0])[0];
   }
 }
 
-/** Answers the kernel's `clock`: `now` (epoch ms) starts a manual clock, `advance` (ms) moves it. */
+/** Answers the kernel's `clock`: `now` (epoch ms) starts a manual clock, `advance` (ms) moves it, `jump` (epoch ms) sets it. */
 export function installClock(fire: (id: number) => void, use: (clock: ManualClock) => void): void {
   let clock: ManualClock | undefined;
   handle('clock', async (call) => {
-    const { now, advance } = call.meta as unknown as { now?: number; advance?: number };
+    const { now, advance, jump } = call.meta as unknown as { now?: number; advance?: number; jump?: number };
     if (now !== undefined) {
       clock = new ManualClock(now, fire);
       use(clock);
       replaceDate(clock);
     }
+    if (jump !== undefined) await clock?.jump(jump);
     if (advance !== undefined) await clock?.advance(advance);
     return {};
   });

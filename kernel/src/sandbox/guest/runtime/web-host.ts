@@ -4,6 +4,7 @@ import type { FetchHead, FetchReplyHead, WebHost } from '../web/host.js';
 import { logLine } from './capabilities.js';
 import { networkError } from '../web/network-error.js';
 import type { ManualClock } from './clock.js';
+import type { RandomHex } from './random.js';
 import { syscall } from './outbound.js';
 import { outbox } from './post.js';
 import { type Chunk, toByteStream } from './streams.js';
@@ -20,7 +21,11 @@ export class BridgeWebHost implements WebHost {
 
   constructor(private readonly syncCallback: (operation: string, argument: string) => string) {}
 
+  /** Instead of the cell's randomness, for rehearsals. */
+  random: RandomHex | undefined;
+
   sync(operation: string, argument: string): string {
+    if (this.random && operation === 'random') return this.random(Number(argument));
     return this.syncCallback(operation, argument);
   }
 
