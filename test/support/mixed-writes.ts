@@ -39,6 +39,13 @@ export class MixedWrites {
   acknowledged = 0;
   #n = 0;
 
+  /** Whether something of every kind was acknowledged. */
+  get ofEveryKind(): boolean {
+    const { docs, pairs, blobs, jobs, keys, revoked } = this;
+    const switched = Object.values(this.switches).some((times) => times > 0);
+    return switched && [docs, pairs, blobs, jobs, keys, revoked].every(({ size }) => size > 0);
+  }
+
   /** Resolves when no write is on its way any more. Rejects when one was answered with an error. */
   async until(kernel: TestKernel, gone: AbortSignal): Promise<void> {
     const writers = [
