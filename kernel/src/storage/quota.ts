@@ -53,8 +53,9 @@ export class Quota {
     this.#add(-rows, -bytes);
   }
 
-  /** Takes back what the work reserved and released when it fails, as the database does with what it wrote. */
+  /** For a transaction: takes back what the work reserved and released when it fails, as the database does with what it wrote. */
   async undoable<T>(work: () => Promise<T>): Promise<T> {
+    await this.#ready();
     const ledger: Usage = { rows: 0, bytes: 0 };
     try {
       return await this.#ledger.run(ledger, work);
@@ -78,6 +79,9 @@ export class Quota {
   }
 
   async #ready(): Promise<void> {
+    // In a transaction nobody may wait for a count that another connection makes: that one may wait for this transaction. It was
+    // counted before.
+    if (this.#ledger.getStore()) return;
     this.#counted ??= this.#recount();
     await this.#counted;
     if (!this.shared || Date.now() - this.#countedAt < STALE_MS) return;
