@@ -4,7 +4,7 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import Value from 'typebox/value';
 import { afterEach, describe, expect, it } from 'vitest';
-import { NetSection } from '../config/schema.js';
+import { NetSection } from '../config/sections/plugins.js';
 import { parseGrants } from './allow-list.js';
 import type { Lookup } from './guarded-connect.js';
 import { PluginFetch, type PluginFetchReply, type PluginFetchRequest } from './plugin-fetch.js';
