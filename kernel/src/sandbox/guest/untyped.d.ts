@@ -12,6 +12,9 @@ declare module 'undici/lib/web/fetch/formdata.js' {
 }
 declare module 'undici/lib/web/fetch/headers.js' {
   export const Headers: unknown;
+  export class HeadersList {
+    append(name: string, value: string, isLowerCase: boolean): void;
+  }
 }
 /** What is behind a Request or Response, in the fetch standard's own terms. */
 interface InnerBody {
@@ -23,9 +26,13 @@ declare module 'undici/lib/web/fetch/response.js' {
   export const Response: unknown;
   interface InnerResponse {
     type: string;
+    status: number;
+    statusText: string;
+    headersList: import('undici/lib/web/fetch/headers.js').HeadersList;
     urlList: URL[];
+    body: (InnerBody & { stream: ReadableStream<Uint8Array> }) | null;
   }
-  export function getResponseState(response: globalThis.Response): InnerResponse;
+  export function makeResponse(inner: InnerResponse): InnerResponse;
   export function fromInnerResponse(inner: InnerResponse, guard: 'immutable'): globalThis.Response;
 }
 declare module 'undici/lib/web/fetch/request.js' {

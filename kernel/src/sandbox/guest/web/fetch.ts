@@ -1,8 +1,8 @@
 import { dataURLProcessor, serializeAMimeType } from 'undici/lib/web/fetch/data-url.js';
 import { FormData } from 'undici/lib/web/fetch/formdata.js';
-import { Headers } from 'undici/lib/web/fetch/headers.js';
+import { Headers, HeadersList } from 'undici/lib/web/fetch/headers.js';
 // Response has to come before Request: they import each other.
-import { fromInnerResponse, getResponseState, Response } from 'undici/lib/web/fetch/response.js';
+import { fromInnerResponse, makeResponse, Response } from 'undici/lib/web/fetch/response.js';
 import { getRequestState, Request } from 'undici/lib/web/fetch/request.js';
 import { MAX_BODY_BYTES } from '../../protocol/frame-type.js';
 import { defineClass, defineGlobal } from './define.js';
@@ -57,14 +57,24 @@ async function bodyOf(request: globalThis.Request) {
   return new Uint8Array(await request.arrayBuffer());
 }
 
-/** As the standard has it for a fetch: its URLs are part of it, also of its clones, and its headers cannot be changed. */
+/**
+ * As the standard has it for a fetch: its URLs are part of it, also of its clones, and its headers cannot be changed. Made without the
+ * constructor, which would check again what comes from the host.
+ */
 function toResponse(reply: FetchReplyHead, body: ReadableStream<Uint8Array> | null): globalThis.Response {
   const { status, statusText, headers, url, redirected } = reply;
-  const content = NULL_BODY.has(status) ? null : (body as BodyInit | null);
-  const inner = getResponseState(new globalThis.Response(content, { status, statusText, headers }));
+  const headersList = new HeadersList();
+  for (const [name, value] of headers) headersList.append(name, value, false);
+  const stream = NULL_BODY.has(status) ? null : body;
   const last = new URL(url);
-  inner.type = 'basic';
-  inner.urlList = redirected ? [last, last] : [last];
+  const inner = makeResponse({
+    type: 'basic',
+    status,
+    statusText,
+    headersList,
+    urlList: redirected ? [last, last] : [last],
+    body: stream && { stream, source: null, length: null },
+  });
   return fromInnerResponse(inner, 'immutable');
 }
 
