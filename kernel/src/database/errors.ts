@@ -6,6 +6,8 @@ import { withoutLiterals } from './literals.js';
 const UNAVAILABLE = /^(08|53(?!100)|57P0[1-3]|25P03)/;
 const CANCELLED = '57014';
 const DISK_FULL = '53100';
+/** The embedded database is made so when its disk is nearly full; a server is so as a standby. */
+const READ_ONLY = '25006';
 const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH', 'EAI_AGAIN']);
 const LOST =
   /Connection terminated|not queryable|connection is closed|timeout exceeded when trying to connect|is not running/i;
@@ -27,12 +29,14 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /**
- * What the callers of the database get: DATABASE_UNAVAILABLE or DATABASE_TIMEOUT, or the driver's own exception (of a violated
+ * What the callers of the database get: DATABASE_UNAVAILABLE, DATABASE_FULL or DATABASE_TIMEOUT, or the driver's own exception (of a violated
  * constraint, say) without the values that its message would tell.
  */
 export function toDatabaseError(error: unknown): unknown {
   if (error instanceof AtollError || !(error instanceof Error)) return error;
-  if (sqlState(error) === DISK_FULL) return new AtollError('DATABASE_UNAVAILABLE', 'The disk of the database is full.');
+  if (sqlState(error) === DISK_FULL) return new AtollError('DATABASE_FULL', 'The disk of the database is full.');
+  if (sqlState(error) === READ_ONLY)
+    return new AtollError('DATABASE_FULL', 'The disk of the database is nearly full, or its server is a standby.');
   if (isUnavailable(error))
     return new AtollError('DATABASE_UNAVAILABLE', 'The database cannot be reached.', { retryAfter: 2 });
   if (sqlState(error) === CANCELLED || TIMEOUT.test(error.message))

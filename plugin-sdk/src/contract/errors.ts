@@ -317,6 +317,11 @@ export const ERRORS = {
     title: 'The database cannot be reached',
     hint: 'Try again in a moment; see GET /health/ready.',
   },
+  DATABASE_FULL: {
+    status: 507,
+    title: 'The database takes no writes',
+    hint: 'Free space on its disk (embedded: that of `dataDir`), or name a server that is no standby. Reading goes on meanwhile.',
+  },
   DATABASE_TIMEOUT: {
     status: 504,
     title: 'The database took too long',

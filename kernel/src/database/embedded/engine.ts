@@ -28,7 +28,8 @@ export async function openEngine(options: { dataDir?: string; template?: string 
 /** By default it is told never to sync (-F): a power cut could then undo what was committed. */
 function durable(): string[] {
   const defaults = (PGlite as unknown as StartParams).defaultStartParams.filter((parameter) => parameter !== '-F');
-  return [...defaults, '-c', 'wal_sync_method=fsync', '-c', 'shared_buffers=32MB'];
+  const settings = ['wal_sync_method=fsync', 'shared_buffers=32MB', 'min_wal_size=32MB', 'max_wal_size=128MB'];
+  return [...defaults, ...settings.flatMap((setting) => ['-c', setting])];
 }
 
 /** Its file system for folders lacks fsync, so that PostgreSQL's own calls would do nothing. */

@@ -73,6 +73,25 @@ describe('the embedded server', () => {
     expect(await readdir(dataDir)).toEqual(before);
   });
 
+  it('keeps its log short, because nothing else does', async () => {
+    const one = server();
+    await one.start();
+    const behind = async () => {
+      const [row] = await ask<{ bytes: string }>(
+        one,
+        'select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), redo_lsn) as bytes from pg_control_checkpoint()',
+      );
+      return Number(row!.bytes);
+    };
+    await ask(
+      one,
+      "select count(pg_logical_emit_message(true, 'log', repeat('x', 100000))) from generate_series(1, 800)",
+    );
+    expect(await behind()).toBeGreaterThan(70_000_000);
+    await expect.poll(behind, { timeout: 20_000 }).toBeLessThan(1_000_000);
+    await one.close();
+  });
+
   it('starts anew from a start that was cut off', async () => {
     await mkdir(`${dataDir}.new/base`, { recursive: true });
     const first = server();

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { DataDirLock } from './data-dir-lock.js';
+import { isDiskFull } from './disk-guard.js';
 import type { FromWorker, ToWorker, WorkerInput } from './messages.js';
 import { PortSocket } from './port-socket.js';
 import { prepareDataDir, TEMPLATE } from './template.js';
@@ -14,6 +15,8 @@ const CLOSE_MS = 10_000;
 const RESTART_MS = 100;
 /** Ends of the thread within a minute after which it is not started again. */
 const MAX_RESTARTS = 5;
+/** As long as the disk is full, starting again is tried for ever. */
+const FULL_RETRY_MS = 2_000;
 
 export interface EmbeddedOptions {
   /** Folder of the database; absent: in memory. */
@@ -93,17 +96,27 @@ export class EmbeddedServer {
   #onEnd(worker: Worker, reason: string): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
-    if (this.#closing) return;
+    void worker.terminate();
+    if (!this.#closing) this.#startAgain(reason);
+  }
+
+  #startAgain(reason: string): void {
+    const { dataDir, onLost } = this.options;
+    if (dataDir !== undefined && isDiskFull(dataDir)) {
+      onLost(`${reason} (its disk is full)`, false);
+      setTimeout(() => this.#restart(), FULL_RETRY_MS);
+      return;
+    }
     const now = Date.now();
     this.#ends = [...this.#ends.filter((at) => now - at < 60_000), now];
-    const final = this.#ends.length > MAX_RESTARTS || this.options.dataDir === undefined;
-    this.options.onLost(reason, final);
+    const final = this.#ends.length > MAX_RESTARTS || dataDir === undefined;
+    onLost(reason, final);
     if (!final) setTimeout(() => this.#restart(), RESTART_MS * 2 ** this.#ends.length);
   }
 
   #restart(): void {
     if (this.#closing) return;
-    this.#spawn().catch((error: Error) => this.options.onLost(error.message, true));
+    this.#spawn().catch((error: Error) => this.#startAgain(error.message));
   }
 
   /** Waits for a running request, closes the database, ends the thread, frees the folder. */

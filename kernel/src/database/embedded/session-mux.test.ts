@@ -3,7 +3,8 @@ import pg from 'pg';
 import Cursor from 'pg-cursor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EmbeddedServer } from './server.js';
-import { MessageSplitter, simpleQuery } from './wire.js';
+import { SessionMux } from './session-mux.js';
+import { errorResponse, MessageSplitter, readyForQuery, simpleQuery, typeOf } from './wire.js';
 
 describe('MessageSplitter', () => {
   it('finds the same messages however the bytes are cut', () => {
@@ -136,5 +137,57 @@ describe('many connections over one session', () => {
     await others;
     expect(seen).toEqual(Array.from({ length: 250 }, (_, at) => at + 1));
     await Promise.all([own.end(), other.end()]);
+  });
+});
+
+describe('a session that can go on no more', () => {
+  const startup = Buffer.from([0, 0, 0, 8, 0, 3, 0, 0]);
+  const join = (mux: SessionMux) => {
+    const seen = { answers: '', closed: false };
+    const peer = {
+      send: (bytes: Uint8Array) => {
+        for (const message of new MessageSplitter(true).push(bytes)) seen.answers += typeOf(message);
+      },
+      close: () => {
+        seen.closed = true;
+      },
+    };
+    const { receive } = mux.attach(peer);
+    receive(startup);
+    seen.answers = '';
+    return { seen, receive };
+  };
+
+  it.each(['FATAL', 'PANIC'] as const)(
+    'says so after a %s, answers nobody any more, and is asked nothing',
+    async (severity) => {
+      const reasons: string[] = [];
+      let asked = 0;
+      const session = async () => {
+        asked++;
+        return Buffer.concat([errorResponse(severity, '53100', 'No space left.'), readyForQuery('I')]);
+      };
+      const mux = new SessionMux(session, { idleTransactionMs: 100, parameters: {}, onBroken: (r) => reasons.push(r) });
+      const [one, two] = [join(mux), join(mux)];
+      one.receive(simpleQuery('insert'));
+      two.receive(simpleQuery('select'));
+      await expect.poll(() => reasons).toEqual([`${severity}: No space left.`]);
+      one.receive(simpleQuery('again'));
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(asked).toBe(1);
+      expect([one.seen, two.seen]).toEqual([
+        { answers: 'E', closed: true },
+        { answers: '', closed: true },
+      ]);
+    },
+  );
+
+  it('goes on after an ordinary error', async () => {
+    const session = async () => Buffer.concat([errorResponse('ERROR', '22012', 'Division.'), readyForQuery('I')]);
+    const mux = new SessionMux(session, { idleTransactionMs: 100, parameters: {} });
+    const { seen, receive } = join(mux);
+    receive(simpleQuery('select 1/0'));
+    receive(simpleQuery('select 1/0'));
+    await expect.poll(() => seen).toEqual({ answers: 'EZEZ', closed: false });
   });
 });

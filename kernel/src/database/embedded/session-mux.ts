@@ -1,5 +1,6 @@
 import {
   cstring,
+  endOfSession,
   errorResponse,
   MessageSplitter,
   PROTOCOL_3,
@@ -25,6 +26,8 @@ export interface MuxOptions {
   idleTransactionMs: number;
   /** What clients are told about the server. */
   parameters: Readonly<Record<string, string>>;
+  /** The session has said that it can't go on, after a full disk say. What it answered after that would be wrong, so nothing asks it again. */
+  onBroken?: (reason: string) => void;
 }
 
 /** Messages after which the session answers; until one of them comes, a request is incomplete. */
@@ -53,6 +56,7 @@ export class SessionMux {
   #owner: Connection | undefined;
   #status: SessionStatus = 'I';
   #busy = false;
+  #broken = false;
   #idle: NodeJS.Timeout | undefined;
   #exclusive: (() => Promise<void>)[] = [];
   #count = 0;
@@ -127,31 +131,23 @@ export class SessionMux {
     if (this.#busy) return;
     this.#busy = true;
     try {
-      while (await this.#step());
+      for (let step = this.#next(); step; step = this.#next()) await step();
     } finally {
       this.#busy = false;
     }
   }
 
-  /** One request, or one exclusive task. False when there is nothing to do. */
-  async #step(): Promise<boolean> {
-    if (!this.#owner) {
-      const task = this.#exclusive.shift();
-      if (task) {
-        await task();
-        return true;
-      }
-    }
+  /** One request, or one exclusive task; undefined when there is nothing to do. Nothing may arrive between that and the end of the pump. */
+  #next(): (() => Promise<void>) | undefined {
+    if (this.#broken) return undefined;
+    if (!this.#owner && this.#exclusive.length > 0) return this.#exclusive.shift();
     this.#owner ??= this.#nextOwner();
     const owner = this.#owner;
-    if (!owner) return false;
+    if (!owner) return undefined;
     const request = this.#nextRequest(owner);
-    if (!request) {
-      this.#watchIdle(owner);
-      return false;
-    }
-    await this.#serve(owner, request);
-    return true;
+    if (request) return () => this.#serve(owner, request);
+    this.#watchIdle(owner);
+    return undefined;
   }
 
   #nextOwner(): Connection | undefined {
@@ -180,6 +176,7 @@ export class SessionMux {
     for (const channel of listenedTo(request)) owner.channels.add(channel);
     const flushed = typeOf(request.at(-1)!) === 'H';
     this.#forward(owner, await this.session(bytes), flushed);
+    if (this.#broken) return;
     if (owner.closed) await this.#rollback();
     // After a Flush the same client goes on; after anything else it has given up the session when no transaction is open.
     if (this.#status !== 'I' || (flushed && !owner.closed)) return;
@@ -201,14 +198,24 @@ export class SessionMux {
    */
   #forward(owner: Connection, answer: Uint8Array, flushed: boolean): void {
     const own: Buffer[] = [];
+    let broken: string | undefined;
     for (const message of new MessageSplitter(true).push(answer)) {
       const type = typeOf(message);
       if (type === 'Z') this.#status = String.fromCharCode(message[5]!) as SessionStatus;
       else if (type === 'A') this.#notify(message);
       else own.push(message);
+      broken ??= endOfSession(message);
     }
+    if (broken !== undefined) return this.#break(owner, own, broken);
     if (!flushed) own.push(readyForQuery(this.#status));
     if (!owner.closed && own.length > 0) owner.peer.send(Buffer.concat(own));
+  }
+
+  #break(owner: Connection, answer: Buffer[], reason: string): void {
+    this.#broken = true;
+    if (!owner.closed) owner.peer.send(Buffer.concat(answer));
+    for (const { peer } of this.#connections) peer.close();
+    this.options.onBroken?.(reason);
   }
 
   #notify(message: Buffer): void {
@@ -247,6 +254,7 @@ export class SessionMux {
   }
 
   async #rollback(): Promise<void> {
+    if (this.#broken) return;
     // The Sync ends an extended query that was left half-way.
     for (const request of [Buffer.from([0x53, 0, 0, 0, 4]), simpleQuery('ROLLBACK')]) await this.session(request);
     this.#status = 'I';

@@ -57,8 +57,18 @@ export type SessionStatus = 'I' | 'T' | 'E';
 export const readyForQuery = (status: SessionStatus): Buffer => message('Z', Buffer.from(status, 'latin1'));
 export const simpleQuery = (sql: string): Buffer => message('Q', sql);
 
-export function errorResponse(severity: 'ERROR' | 'FATAL', code: string, text: string): Buffer {
+export function errorResponse(severity: 'ERROR' | 'FATAL' | 'PANIC', code: string, text: string): Buffer {
   return message('E', `S${severity}`, `V${severity}`, `C${code}`, `M${text}`, Buffer.from([0]));
+}
+
+/** Why no session can go on after this message: the text of a FATAL or PANIC; undefined for all others. */
+export function endOfSession(message: Buffer): string | undefined {
+  if (typeOf(message) !== 'E') return undefined;
+  const fields = new Map<string, string>();
+  for (let at = MESSAGE_HEAD; message[at]; at = message.indexOf(0, at) + 1)
+    fields.set(String.fromCharCode(message[at]!), cstring(message, at + 1));
+  const severity = fields.get('V') ?? fields.get('S');
+  return severity === 'FATAL' || severity === 'PANIC' ? `${severity}: ${fields.get('M')}` : undefined;
 }
 
 /** What a server says to a client that it lets in. */

@@ -1,7 +1,9 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { PGlite } from '@electric-sql/pglite';
-import { openEngine } from './engine.js';
 import { collectGarbage } from '../../collect-garbage.js';
+import { keepLogShort } from './checkpoints.js';
+import { watchDisk } from './disk-guard.js';
+import { openEngine } from './engine.js';
 import type { FromWorker, ToWorker, WorkerInput } from './messages.js';
 import { SessionMux } from './session-mux.js';
 
@@ -22,6 +24,7 @@ const SESSION = [
 function serve(db: PGlite, version: string): void {
   const mux = new SessionMux((request) => db.execProtocolRaw(request, { syncToFs: false }), {
     idleTransactionMs: input.idleTransactionMs,
+    onBroken: (reason) => tell({ failed: reason }),
     parameters: {
       server_version: version,
       server_encoding: 'UTF8',
@@ -32,6 +35,11 @@ function serve(db: PGlite, version: string): void {
       TimeZone: 'UTC',
     },
   });
+  keepLogShort(db, mux, input.dataDir);
+  if (input.dataDir !== undefined)
+    watchDisk(input.dataDir, (full) => {
+      mux.exclusive(() => db.exec(`set default_transaction_read_only = ${full ? 'on' : 'off'}`)).catch(() => {});
+    });
   main.on('message', (message: ToWorker) => {
     if ('attach' in message) attach(mux, message.attach);
     else void mux.exclusive(() => db.close()).then(() => tell({ closed: true }));
