@@ -7,6 +7,7 @@ import { BodyKind, type BodyKindValue, MAX_BODY_BYTES, MAX_META_BYTES } from './
  *   u32 length of what follows | u8 type | u8 body kind | u16 0 | u32 isolate | u32 id | u32 meta length | meta | body
  */
 const HEADER = 20;
+const LENGTH = 4;
 
 /** Whether the other side's decoder takes the frame. A frame that it does not take ends the connection. */
 export function fitsWire({ meta, body }: Pick<Frame, 'meta' | 'body'>): boolean {
@@ -52,32 +53,60 @@ function encodeInto(out: Buffer, start: number, frame: Frame): number {
 
 /** Cuts a byte stream into frames. Throws PROTOCOL_ERROR on anything malformed; the stream is then of no further use. */
 export class FrameDecoder {
-  #pending: Buffer[] = [];
+  /** Pieces of a frame that is not complete yet. */
+  #begun: Buffer[] = [];
   #size = 0;
-  #needed = 4;
+  /** Bytes that it takes: only its length field, as long as that is not there. */
+  #wanted = LENGTH;
 
   push(chunk: Buffer): Frame[] {
-    this.#pending.push(chunk);
-    this.#size += chunk.length;
-    if (this.#size < this.#needed) return [];
-    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending, this.#size);
     const frames: Frame[] = [];
-    let at = 0;
-    this.#needed = 4;
-    while (bytes.length - at >= 4) {
-      const end = at + 4 + frameLength(bytes, at);
-      if (bytes.length < end) {
-        this.#needed = end - at;
-        break;
-      }
-      frames.push(decodeFrame(bytes, at, end));
+    let at = this.#complete(chunk, frames);
+    for (let end = endOf(chunk, at); end <= chunk.length; end = endOf(chunk, at)) {
+      frames.push(decodeFrame(chunk, at, end));
       at = end;
     }
-    const rest = at === 0 ? bytes : bytes.subarray(at);
-    this.#pending = rest.length === 0 ? [] : [rest];
-    this.#size = rest.length;
+    this.#keep(chunk.subarray(at));
     return frames;
   }
+
+  /** Gives the frame that was begun what it lacks, and no more: joining whole chunks would copy every byte once again. */
+  #complete(chunk: Buffer, frames: Frame[]): number {
+    let at = 0;
+    while (this.#size > 0) {
+      const missing = Math.max(0, this.#wanted - this.#size);
+      this.#keep(chunk.subarray(at, at + missing));
+      if (missing > chunk.length - at) return chunk.length;
+      at += missing;
+      if (this.#wanted === LENGTH) {
+        this.#wanted = endOf(this.#joined(LENGTH), 0);
+        continue;
+      }
+      const bytes = this.#joined(this.#size);
+      frames.push(decodeFrame(bytes, 0, bytes.length));
+      this.#begun = [];
+      this.#size = 0;
+      this.#wanted = LENGTH;
+    }
+    return at;
+  }
+
+  /** At least so many bytes of what there is, in one piece. */
+  #joined(size: number): Buffer {
+    const [first] = this.#begun as [Buffer];
+    return first.length >= size ? first : Buffer.concat(this.#begun, this.#size);
+  }
+
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#begun.push(bytes);
+    this.#size += bytes.length;
+  }
+}
+
+/** Where the frame that begins here ends; infinity as long as its length is not there. */
+function endOf(bytes: Buffer, at: number): number {
+  return bytes.length - at < LENGTH ? Number.POSITIVE_INFINITY : at + LENGTH + frameLength(bytes, at);
 }
 
 function frameLength(bytes: Buffer, at: number): number {
