@@ -13,23 +13,27 @@ export interface Atoll extends AsyncDisposable {
   kernel: TestKernel;
 }
 
-/** A real Atoll with these plugins only; those that come with it are off. */
-export async function startAtoll(plugins: readonly BenchPlugin[]): Promise<Atoll> {
+/** A real Atoll with these plugins; those that come with it are off, unless they are wanted. */
+export async function startAtoll(plugins: readonly BenchPlugin[], { shipped = false } = {}): Promise<Atoll> {
   const written = plugins.map(({ id, setup, manifest }) => writePlugin(id, pluginSource(setup), manifest));
-  const shipped = readdirSync(fileURLToPath(new URL('../../plugins', import.meta.url)), { withFileTypes: true });
-  const disabled = shipped
+  const theirs = readdirSync(fileURLToPath(new URL('../../plugins', import.meta.url)), { withFileTypes: true });
+  const disabled = theirs
     .filter((entry) => entry.isDirectory() && entry.name !== 'node_modules')
-    .map(({ name }) => name);
+    .map(({ name }) => name)
+    .filter(() => !shipped);
   const env = { ATOLL_PLUGINS__DISABLED: JSON.stringify(disabled), ATOLL_LOG__LEVEL: 'error' };
   const kernel = await startTestKernel({ pluginPath: written.map(({ dir }) => dir), env });
-  await allActive(kernel, plugins);
-  return {
-    kernel,
-    [Symbol.asyncDispose]: async () => {
-      await kernel.stop();
-      for (const plugin of written) plugin.remove();
-    },
+  const dispose = async () => {
+    await kernel.stop();
+    for (const plugin of written) plugin.remove();
   };
+  try {
+    await allActive(kernel, plugins);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return { kernel, [Symbol.asyncDispose]: dispose };
 }
 
 /** Numbers of plugins that are not running would be worth nothing. */

@@ -1,4 +1,5 @@
 import { availableParallelism, cpus } from 'node:os';
+import { benchCycles } from './cycles.js';
 import { benchHttp } from './http.js';
 import { benchMemory } from './memory.js';
 import { renderTable, type Row } from './report.js';
@@ -16,6 +17,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   swap: benchSwap,
   boot: benchBoot,
   memory: benchMemory,
+  cycles: benchCycles,
   storage: benchStorage,
 };
 

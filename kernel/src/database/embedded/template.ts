@@ -22,10 +22,10 @@ export async function prepareDataDir(dataDir: string): Promise<void> {
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { recursive: true, mode: 0o700 });
   await tar.extract({ file: TEMPLATE, cwd: draft, preservePaths: false });
-  await syncFolder(draft);
+  await syncAll(draft);
   await rm(dataDir, { recursive: true, force: true });
   await rename(draft, dataDir);
-  await syncFolder(path.dirname(dataDir));
+  await sync(path.dirname(dataDir));
 }
 
 async function assertDatabase(dataDir: string): Promise<void> {
@@ -36,8 +36,15 @@ async function assertDatabase(dataDir: string): Promise<void> {
   throw new AtollError('DATABASE_CORRUPT', `${dataDir} ${what}. Nothing was changed.`);
 }
 
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder);
+/** The engine syncs only what it writes itself: without this, a power cut after the rename could leave empty files. */
+async function syncAll(folder: string): Promise<void> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  await Promise.all(entries.map((entry) => sync(path.join(entry.parentPath, entry.name))));
+  await sync(folder);
+}
+
+async function sync(file: string): Promise<void> {
+  const handle = await open(file);
   try {
     await handle.sync();
   } finally {
