@@ -37,6 +37,8 @@ async function main(): Promise<void> {
     process.stdout.write(renderBootTree(report, Math.round(performance.now() - began)));
     if (process.env.ATOLL_DEV === '1') stopDev = await startDevReload(kernel.container);
   } catch (error) {
+    // Asked to end while it was starting: that it could not go on is no news.
+    if (stopping !== undefined) return;
     await kernel.stop().catch(() => {});
     throw error;
   }

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -216,3 +217,18 @@ it('a second server on the same port says so, in words', async () => {
   const env = { ATOLL_PORT: new URL(kernel.url).port };
   await expect(startTestKernel({ env })).rejects.toThrow(/ended with 1:[\s\S]*is taken[\s\S]*ADDRESS_IN_USE/);
 });
+
+it.each([300, 900, 1_500])(
+  'a server told to end %d ms after it began to start ends without a complaint',
+  async (ms) => {
+    const onSpawn = (child: ChildProcess) => setTimeout(() => child.kill('SIGINT'), ms);
+    const ended = await startTestKernel({ onSpawn }).then(
+      // It was faster than that.
+      async (started) => `The kernel ended with ${await started.stop()}:\n`,
+      (error: Error) => error.message,
+    );
+    expect(ended).not.toMatch(/could not go on|"level":"(error|fatal)"/);
+    // Before its own code runs, the signal ends it.
+    expect(ended).toMatch(ms < 500 ? /ended with (0|null):/ : /ended with 0:/);
+  },
+);

@@ -21,6 +21,8 @@ export interface TestServerOptions {
   host?: Partial<PluginHost>;
   server?: Partial<Config['server']>;
   ws?: Partial<Config['ws']>;
+  /** Plugins are still to come. */
+  starting?: boolean;
 }
 
 /** The HTTP and WebSocket layers on a free port, with plugins that are functions. */
@@ -38,7 +40,7 @@ export class TestServer {
     const host = fakeHost(options);
     if (options.routes) this.table.replace('fake', options.routes);
     const { kernelRoutes = [] } = options;
-    const readiness = () => ({ checks: { plugins: true }, reasons: {} });
+    const readiness = () => ({ checks: { plugins: !options.starting }, reasons: {} });
     const routes = this.table;
     const app = createHttpApp({
       config,

@@ -20,7 +20,12 @@ export interface TestKernel {
 
 /** Starts the real product as a process of its own, on a free port with a fresh data directory. */
 export async function startTestKernel(
-  options: { env?: Record<string, string>; pluginPath?: string[] } = {},
+  options: {
+    env?: Record<string, string>;
+    pluginPath?: string[];
+    /** It has only just been started. */
+    onSpawn?: (child: ChildProcess) => void;
+  } = {},
 ): Promise<TestKernel> {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'atoll-data-'));
   const key = 'test-root-key-0123456789';
@@ -35,6 +40,7 @@ export async function startTestKernel(
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  options.onSpawn?.(child);
   let output = '';
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
   const url = await new Promise<string>((resolve, reject) => {

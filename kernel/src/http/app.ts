@@ -51,7 +51,7 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
   app.use(identify(deps.authenticator, config.server.trustProxy));
   app.use(observe(metrics, log));
   app.use(securityHeaders());
-  app.use(errorMiddleware(host, log, deps.audit));
+  app.use(errorMiddleware({ host, log, audit: deps.audit, starting: () => deps.readiness().checks.plugins === false }));
   const { corsOrigins } = config.server;
   if (corsOrigins.length > 0)
     app.use(

@@ -55,9 +55,11 @@ function toOriginForm(ctx: HttpContext): void {
   if (!url) throw new AtollError('BAD_REQUEST', 'The request target is neither a path nor a URL.');
 }
 
-function nothingAt(ctx: HttpContext): AtollError {
+function nothingAt(ctx: HttpContext, starting: boolean): AtollError {
   const { path } = ctx;
   if (PROTECTED.test(path) && principalOf(ctx) === undefined) return new AtollError('UNAUTHENTICATED');
+  // What plugins will have there is not known yet.
+  if (starting) return new AtollError('STARTING', 'The plugins are not up yet.', { retryAfter: 1 });
   return new AtollError('NOT_FOUND', `There is nothing at ${path}.`);
 }
 
@@ -66,13 +68,21 @@ function tellDenied(ctx: HttpContext, { code }: AtollError, denials: DenialSink)
   denials.denied(originOf(ctx, principal), deed ?? { action: `${ctx.method} ${route ?? 'unknown path'}` }, code);
 }
 
+export interface ErrorMiddlewareDeps {
+  host: PluginHost;
+  log: Logger;
+  audit?: DenialSink | undefined;
+  /** Whether plugins are still to come. */
+  starting: () => boolean;
+}
+
 /** The outermost place where requests fail: everything thrown below becomes an answer. */
-export function errorMiddleware(host: PluginHost, log: Logger, denials?: DenialSink): Middleware {
+export function errorMiddleware({ host, log, audit: denials, starting }: ErrorMiddlewareDeps): Middleware {
   return async (ctx, next) => {
     try {
       if (!ctx.req.url?.startsWith('/')) toOriginForm(ctx);
       await next();
-      if (ctx.status === 404 && ctx.body === undefined && ctx.respond !== false) throw nothingAt(ctx);
+      if (ctx.status === 404 && ctx.body === undefined && ctx.respond !== false) throw nothingAt(ctx, starting());
     } catch (thrown) {
       const error = asAtollError(thrown);
       ctx.state.errorCode = error.code;

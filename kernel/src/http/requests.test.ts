@@ -65,6 +65,16 @@ describe('request ids', () => {
   });
 });
 
+it('while plugins are still to come, 503 for what may be theirs, and no hint of it without credentials', async () => {
+  const early = await TestServer.start({ starting: true });
+  const response = await early.call('/v1/models');
+  expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
+  expect(await response.json()).toMatchObject({ code: 'STARTING' });
+  expect((await fetch(`${early.url}/v1/models`)).status).toBe(401);
+  expect((await early.call('/health/live')).status).toBe(200);
+  await early.close();
+});
+
 describe('what is refused', () => {
   it('401 without credentials, with a challenge, before anything is told about the path', async () => {
     for (const init of [

@@ -360,6 +360,11 @@ export const ERRORS = {
   // --- the kernel
   INTERNAL: { status: 500, title: 'Internal error', hint: 'Report it with the request id.' },
   OVERLOADED: { status: 503, title: 'No capacity', hint: 'Try again later.' },
+  STARTING: {
+    status: 503,
+    title: 'The server is still starting',
+    hint: 'Try again in a moment; GET /health/ready tells when.',
+  },
   SHUTTING_DOWN: { status: 503, title: 'The server is shutting down', hint: 'Try again in a moment.' },
   DEADLINE_EXCEEDED: { status: 504, title: 'Out of time', hint: 'Try again, or ask for less.' },
   PROTOCOL_ERROR: { status: 502, title: 'Malformed frame from the sandbox', hint: 'Report it; the cell is restarted.' },
