@@ -5,6 +5,7 @@ import { renderBootTree } from './boot-tree.js';
 import { collectGarbage } from './collect-garbage.js';
 import { loadConfig } from './config/index.js';
 import { startDevReload } from './dev-reload.js';
+import { collectWhenIdle } from './idle-collector.js';
 import { Kernel } from './kernel.js';
 
 /* The kernel process: reads the configuration, boots, and ends on SIGINT or SIGTERM. */
@@ -34,6 +35,7 @@ async function main(): Promise<void> {
   try {
     const report = await kernel.start();
     collectGarbage();
+    collectWhenIdle();
     process.stdout.write(renderBootTree(report, Math.round(performance.now() - began)));
     if (process.env.ATOLL_DEV === '1') stopDev = await startDevReload(kernel.container);
   } catch (error) {

@@ -6,11 +6,9 @@ import { megabytes, type Row } from './report.js';
 const CYCLES = 300;
 /** What runs for the first time fills caches that stay. */
 const WARM_UP = 20;
-const SETTLE_MS = 8_000;
+const SETTLE_MS = 12_000;
 /** What the memory of all processes may differ by: an idle one goes up and down by as much. */
 const TOLERANCE = 0.1;
-/** Connections of its own clients come and go meanwhile. */
-const MORE_HANDLES = 5;
 
 /** One of each kind of effect. */
 const EVERYTHING = {
@@ -103,15 +101,14 @@ async function stateOf(atoll: Atoll): Promise<State> {
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const kernel = atoll.kernel.process.pid!;
   const cells = cellsOf(kernel);
+  const processes = [kernel, ...cells];
+  // Before anything is asked: that takes connections.
+  const all = sum(processes.map(proportionalSize));
+  const handles = sum(processes.map((pid) => readdirSync(`/proc/${pid}/fd`).length));
   const metrics = await (await atoll.kernel.call('/metrics')).text();
-  const plugins = await pluginsOf(atoll);
-  return {
-    all: sum([kernel, ...cells].map(proportionalSize)),
-    heap: Number(/^atoll_nodejs_heap_size_used_bytes (\S+)/m.exec(metrics)?.[1]),
-    handles: sum([kernel, ...cells].map((pid) => readdirSync(`/proc/${pid}/fd`).length)),
-    cells: cells.length,
-    effects: sum(plugins.map(({ effects }) => effects.length)),
-  };
+  const heap = Number(/^atoll_nodejs_heap_size_used_bytes (\S+)/m.exec(metrics)?.[1]);
+  const effects = sum((await pluginsOf(atoll)).map((plugin) => plugin.effects.length));
+  return { all, heap, handles, cells: cells.length, effects };
 }
 
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
