@@ -11,6 +11,8 @@ import { prepareDataDir, TEMPLATE } from './template.js';
 
 // Also when this module runs from its source (in tests): threads are started from what was built.
 const WORKER = fileURLToPath(new URL('../../../dist/database/embedded/worker.js', import.meta.url));
+/** What passes through is short-lived; a young generation of the usual size would keep a hundred MB for it. */
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 12 };
 const CLOSE_MS = 10_000;
 const RESTART_MS = 100;
 /** Ends of the thread within a minute after which it is not started again. */
@@ -71,7 +73,7 @@ export class EmbeddedServer {
       idleTransactionMs,
     };
     // Its own output is only noise: what it has to say comes as a message.
-    const worker = new Worker(WORKER, { workerData, stdout: true, stderr: true });
+    const worker = new Worker(WORKER, { workerData, stdout: true, stderr: true, resourceLimits: RESOURCE_LIMITS });
     worker.unref();
     return new Promise((resolve, reject) => {
       let started = false;

@@ -1,6 +1,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { PGlite } from '@electric-sql/pglite';
 import { collectGarbage } from '../../collect-garbage.js';
+import { collectWhenIdle } from '../../idle-collector.js';
 import { keepLogShort } from './checkpoints.js';
 import { watchDisk } from './disk-guard.js';
 import { openEngine } from './engine.js';
@@ -64,6 +65,7 @@ try {
   const { rows } = await db.query<{ server_version: string }>('show server_version');
   serve(db, rows[0]!.server_version);
   collectGarbage();
+  collectWhenIdle();
   tell({ ready: true });
 } catch (error) {
   tell({ failed: error instanceof Error ? error.message : String(error) });
