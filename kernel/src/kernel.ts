@@ -105,7 +105,7 @@ export class Kernel {
     await resolve(this.container, T.PLUGIN_FETCH).close();
     resolve(this.container, T.CACHE).close();
     if (this.container.isRegistered(T.MASTER_KEY)) {
-      resolve(this.container, T.RATE_LIMITS).close();
+      await resolve(this.container, T.RATE_LIMITS).close();
       await resolve(this.container, T.SECRET_VAULT).close();
       await resolve(this.container, T.IDENTITY).close();
       await resolve(this.container, T.AUDIT).close();

@@ -46,8 +46,11 @@ export class RateLimits {
     await this.#load();
   }
 
-  close(): void {
+  /** Resolves when nothing is being read any more. */
+  async close(): Promise<void> {
     this.#unsubscribe();
+    this.#loadAgain = false;
+    await this.#loading;
   }
 
   /** All rules that hold. */

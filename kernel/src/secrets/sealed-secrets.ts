@@ -66,6 +66,12 @@ export class SealedSecrets implements SecretSource {
     return this.#loading;
   }
 
+  /** Resolves when nothing is being read any more. */
+  async close(): Promise<void> {
+    this.#again = false;
+    await this.#loading?.catch(() => {});
+  }
+
   async #loadWhileNeeded(): Promise<void> {
     while (this.#again) {
       this.#again = false;

@@ -60,6 +60,7 @@ export class SecretVault implements SecretSource {
 
   async close(): Promise<void> {
     this.#unsubscribe();
+    await this.#sealed.close();
     await this.rotation.close();
   }
 
