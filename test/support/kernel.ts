@@ -32,6 +32,8 @@ export async function startTestKernel(
   const child = spawn(process.execPath, [MAIN], {
     env: {
       PATH: process.env.PATH ?? '',
+      // As the launcher sets it.
+      MALLOC_MMAP_THRESHOLD_: '131072',
       ATOLL_PORT: '0',
       ATOLL_DATA_DIR: dataDir,
       ATOLL_ADMIN_KEY: key,

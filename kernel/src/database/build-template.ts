@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TEMPLATE } from './embedded/template.js';
+import * as tar from 'tar';
+import { TEMPLATE, TEMPLATE_ARCHIVE } from './embedded/template.js';
 
 /* The build step after tsc: makes the prepared data directory of the embedded database, when it is out of date. */
 
@@ -31,8 +32,14 @@ if (!existsSync(TEMPLATE) || !existsSync(STAMP) || readFileSync(STAMP, 'utf8') !
   const dump = await db.dumpDataDir('gzip');
   mkdirSync(path.dirname(TEMPLATE), { recursive: true });
   // Renamed when complete: a build that is cut off leaves the old one.
-  writeFileSync(`${TEMPLATE}.new`, Buffer.from(await dump.arrayBuffer()));
-  renameSync(`${TEMPLATE}.new`, TEMPLATE);
+  writeFileSync(`${TEMPLATE_ARCHIVE}.new`, Buffer.from(await dump.arrayBuffer()));
+  renameSync(`${TEMPLATE_ARCHIVE}.new`, TEMPLATE_ARCHIVE);
+  const draft = `${TEMPLATE}.new`;
+  rmSync(draft, { recursive: true, force: true });
+  mkdirSync(draft);
+  await tar.extract({ file: TEMPLATE_ARCHIVE, cwd: draft });
+  rmSync(TEMPLATE, { recursive: true, force: true });
+  renameSync(draft, TEMPLATE);
   writeFileSync(STAMP, current);
 }
 // The engine keeps the process alive even when it is closed.

@@ -7,7 +7,7 @@ import { DataDirLock } from './data-dir-lock.js';
 import { isDiskFull } from './disk-guard.js';
 import type { FromWorker, ToWorker, WorkerInput } from './messages.js';
 import { PortSocket } from './port-socket.js';
-import { prepareDataDir, TEMPLATE } from './template.js';
+import { prepareDataDir, TEMPLATE_ARCHIVE } from './template.js';
 
 // Also when this module runs from its source (in tests): threads are started from what was built.
 const WORKER = fileURLToPath(new URL('../../../dist/database/embedded/worker.js', import.meta.url));
@@ -69,7 +69,7 @@ export class EmbeddedServer {
     const { dataDir, idleTransactionMs } = this.options;
     const workerData: WorkerInput = {
       ...(dataDir !== undefined && { dataDir }),
-      template: TEMPLATE,
+      template: TEMPLATE_ARCHIVE,
       idleTransactionMs,
     };
     // Its own output is only noise: what it has to say comes as a message.

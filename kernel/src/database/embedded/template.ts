@@ -1,18 +1,19 @@
-import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { cpSync, existsSync } from 'node:fs';
+import { chmod, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import * as tar from 'tar';
 
 /** The prepared data directory that the build step makes: initialising a new one would take five seconds and a gigabyte. */
-export const TEMPLATE = fileURLToPath(new URL('../../../dist/database/template.tgz', import.meta.url));
+export const TEMPLATE = fileURLToPath(new URL('../../../dist/database/template', import.meta.url));
+/** The same as a gzipped tar, for databases in memory. */
+export const TEMPLATE_ARCHIVE = `${TEMPLATE}.tgz`;
 
 /** Major version of PostgreSQL in the embedded engine: data of another one can't be read. */
 const MAJOR = '18';
 
 /**
- * Makes sure that the folder holds a database: a new one is unpacked beside it and renamed, so that a start that is cut off leaves
+ * Makes sure that the folder holds a database: a new one is copied beside it and renamed, so that a start that is cut off leaves
  * nothing half done. What is there already is never overwritten. Throws DATABASE_CORRUPT when it is no database of this version.
  */
 export async function prepareDataDir(dataDir: string): Promise<void> {
@@ -20,8 +21,9 @@ export async function prepareDataDir(dataDir: string): Promise<void> {
   if (found.length > 0) return assertDatabase(dataDir);
   const draft = `${dataDir}.new`;
   await rm(draft, { recursive: true, force: true });
-  await mkdir(draft, { recursive: true, mode: 0o700 });
-  await tar.extract({ file: TEMPLATE, cwd: draft, preservePaths: false });
+  // At once: a thousand small files one after the other take five times as long, and nothing else could begin without them.
+  cpSync(TEMPLATE, draft, { recursive: true });
+  await chmod(draft, 0o700);
   await syncAll(draft);
   await rm(dataDir, { recursive: true, force: true });
   await rename(draft, dataDir);
