@@ -5,7 +5,7 @@ import type { PluginInstance } from './instance.js';
 import type { RouteCall, RouteReply } from './types.js';
 
 /** Node writes the head and a string in one piece; what is larger is not worth copying. */
-const MAX_TEXT_BYTES = 4_096;
+const MAX_TEXT_BYTES = 32_768;
 const JSON_HEADERS: [string, string][] = [['content-type', 'application/json; charset=utf-8']];
 
 /** Turns an HTTP call into a call of the guest, and its answer into an HTTP reply. */
