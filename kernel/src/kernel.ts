@@ -54,7 +54,7 @@ export class Kernel {
   #server: Server | undefined;
   #guard: ServerGuard | undefined;
   #gateway: WsGateway | undefined;
-  #ready = false;
+  #phase: 'starting' | 'ready' | 'stopping' = 'starting';
 
   constructor(private readonly options: KernelOptions) {
     this.container = composeKernel(options.config, options.fakes);
@@ -87,13 +87,13 @@ export class Kernel {
     await step('plugins', () => manager.start());
     await resolve(this.container, T.CLUSTER).started(new Map(problems.map(({ dir, error }) => [dir, error.message])));
     await resolve(this.container, T.FOLLOWER).start();
-    this.#ready = true;
+    this.#phase = 'ready';
     return { url, rootKey, plugins: manager.list(), problems, steps };
   }
 
   /** Stops accepting, finishes what is in flight, then stops plugins and cells. */
   async stop(): Promise<void> {
-    this.#ready = false;
+    this.#phase = 'stopping';
     await this.#gateway?.close();
     await this.#guard?.close();
     if (this.container.isRegistered(T.PACKAGE_STORE)) await resolve(this.container, T.FOLLOWER).close();
@@ -192,11 +192,12 @@ export class Kernel {
         ...databaseApi(resolve(this.container, T.DATABASE), path.resolve(config.server.dataDir)),
       ],
       version: KERNEL_VERSION,
+      starting: () => this.#phase === 'starting',
       readiness: () => {
         const { unfit, degraded } = cluster.health;
         const database = resolve(this.container, T.DATABASE).reachable;
         return {
-          checks: { plugins: this.#ready, database, node: unfit === undefined },
+          checks: { plugins: this.#phase === 'ready', database, node: unfit === undefined },
           reasons: { ...degraded, ...(unfit !== undefined && { node: unfit }) },
         };
       },

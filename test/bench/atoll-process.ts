@@ -16,11 +16,7 @@ export interface Atoll extends AsyncDisposable {
 /** A real Atoll with these plugins; those that come with it are off, unless they are wanted. */
 export async function startAtoll(plugins: readonly BenchPlugin[], { shipped = false } = {}): Promise<Atoll> {
   const written = plugins.map(({ id, setup, manifest }) => writePlugin(id, pluginSource(setup), manifest));
-  const theirs = readdirSync(fileURLToPath(new URL('../../plugins', import.meta.url)), { withFileTypes: true });
-  const disabled = theirs
-    .filter((entry) => entry.isDirectory() && entry.name !== 'node_modules')
-    .map(({ name }) => name)
-    .filter(() => !shipped);
+  const disabled = shipped ? [] : shippedPlugins();
   const env = { ATOLL_PLUGINS__DISABLED: JSON.stringify(disabled), ATOLL_LOG__LEVEL: 'error' };
   const kernel = await startTestKernel({ pluginPath: written.map(({ dir }) => dir), env });
   const dispose = async () => {
@@ -34,6 +30,11 @@ export async function startAtoll(plugins: readonly BenchPlugin[], { shipped = fa
     throw error;
   }
   return { kernel, [Symbol.asyncDispose]: dispose };
+}
+
+function shippedPlugins(): string[] {
+  const entries = readdirSync(fileURLToPath(new URL('../../plugins', import.meta.url)), { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory() && entry.name !== 'node_modules').map(({ name }) => name);
 }
 
 /** Numbers of plugins that are not running would be worth nothing. */

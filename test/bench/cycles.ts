@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { cellsOf } from '../support/processes.js';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { cellsOf, proportionalSize } from '../support/processes.js';
 import { type Atoll, startAtoll } from './atoll-process.js';
 import { megabytes, type Row } from './report.js';
 
@@ -112,11 +112,6 @@ async function stateOf(atoll: Atoll): Promise<State> {
 }
 
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
-
-function proportionalSize(pid: number): number {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
-  return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) * 1_024;
-}
 
 function handlesOf(pid: number): number {
   const targets = readdirSync(`/proc/${pid}/fd`).map((fd) => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { descendants } from '../support/processes.js';
+import { descendants, proportionalSize } from '../support/processes.js';
 import { type BenchPlugin, startAtoll } from './atoll-process.js';
 import { megabytes, type Row } from './report.js';
 import { median } from './stats.js';
@@ -55,10 +55,4 @@ function read(pid: number): Memory {
     if (readFileSync(`/proc/${each}/cmdline`, 'latin1').includes('esbuild')) memory.bundler += bytes;
   }
   return memory;
-}
-
-/** Resident memory of a process in bytes; what it shares with others counts by its share. */
-function proportionalSize(pid: number): number {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
-  return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) * 1_024;
 }

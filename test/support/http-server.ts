@@ -40,7 +40,8 @@ export class TestServer {
     const host = fakeHost(options);
     if (options.routes) this.table.replace('fake', options.routes);
     const { kernelRoutes = [] } = options;
-    const readiness = () => ({ checks: { plugins: !options.starting }, reasons: {} });
+    const readiness = () => ({ checks: { plugins: true }, reasons: {} });
+    const starting = () => options.starting ?? false;
     const routes = this.table;
     const app = createHttpApp({
       config,
@@ -52,6 +53,7 @@ export class TestServer {
       metrics: new Metrics(),
       version: '0',
       readiness,
+      starting,
     });
     const events = {
       subscribe: (pattern: string, listener: (event: CloudEvent) => void) => this.#subscribe(pattern, listener),

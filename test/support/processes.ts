@@ -48,3 +48,9 @@ export function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+/** Resident memory of a process in bytes; what it shares with others counts by its share. */
+export function proportionalSize(pid: number): number {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
+  return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) * 1_024;
+}

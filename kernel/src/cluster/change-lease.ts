@@ -1,7 +1,7 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { Database } from '../database/index.js';
 import type { Self } from './self.js';
-import { Turns } from './turns.js';
+import { Turns } from '../turns.js';
 
 /** Renewed with every heartbeat; a node that is gone keeps others waiting no longer than this. */
 const HOLD_SECONDS = 10;

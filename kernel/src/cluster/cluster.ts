@@ -5,7 +5,7 @@ import { Membership, type MembershipDeps } from './membership.js';
 import type { NodeView } from './node-registry.js';
 import type { PackageName } from './package-sharing.js';
 import { identifySelf, type Self } from './self.js';
-import { Turns } from './turns.js';
+import { Turns } from '../turns.js';
 
 export interface ClusterDeps extends Omit<MembershipDeps, 'heartbeatMs'> {
   config: Config;

@@ -14,6 +14,7 @@ import { NodeRegistry, type NodeState } from './node-registry.js';
 import { type PackageName, PackageSharing } from './package-sharing.js';
 import type { RedisTransport } from './redis-transport.js';
 import type { Self } from './self.js';
+import { Turns } from '../turns.js';
 
 export interface MembershipDeps {
   database: Database;
@@ -45,6 +46,7 @@ export class Membership {
   #state: NodeState = 'starting';
   #superseded = false;
   #beats = 0;
+  readonly #beating = new Turns();
   /** Of the events of others: as far as it was read one beat ago, so that listeners have had their time. */
   #handled: string | undefined;
   #looking: Promise<void> | undefined;
@@ -107,6 +109,8 @@ export class Membership {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#listener.close();
     await this.#looking;
+    // A heartbeat that is under way would say that it lives.
+    await this.#beating.idle();
     await this.registry.leave(this.deps.transport?.position).catch(() => {});
   }
 
@@ -190,7 +194,12 @@ export class Membership {
     );
   }
 
-  async #beat(): Promise<void> {
+  #beat(): Promise<void> {
+    return this.#beating.run(() => this.#beatOnce());
+  }
+
+  async #beatOnce(): Promise<void> {
+    if (this.#state === 'stopping') return;
     try {
       await this.#lease.renew();
       await this.#judge();

@@ -51,6 +51,7 @@ export class RedisTransport implements EventTransport {
   #again: NodeJS.Timeout | undefined;
   #closed = false;
   readonly #known = new KnownIds(KNOWN_IDS);
+  readonly #onReady = () => this.#send();
 
   constructor(private readonly options: RedisTransportOptions) {}
 
@@ -64,7 +65,7 @@ export class RedisTransport implements EventTransport {
     const subscriber = connectRedis(url, log);
     const tidying = setInterval(() => void this.#tidy(), TIDY_MS).unref();
     this.#running = { node, channel, outbox, stream, subscriber, tidying };
-    redis.on('ready', () => this.#send());
+    redis.on('ready', this.#onReady);
     this.#send();
   }
 
@@ -108,6 +109,7 @@ export class RedisTransport implements EventTransport {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#again);
+    this.options.redis.off('ready', this.#onReady);
     if (!this.#running) return;
     const { outbox, stream, subscriber, tidying } = this.#running;
     clearInterval(tidying);

@@ -29,6 +29,8 @@ export interface HttpAppDeps {
   metrics: Metrics;
   log: Logger;
   version: string;
+  /** Whether plugins are still to come. */
+  starting: () => boolean;
   /** What readiness depends on, by name. */
   readiness: () => Readiness;
 }
@@ -51,7 +53,7 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
   app.use(identify(deps.authenticator, config.server.trustProxy));
   app.use(observe(metrics, log));
   app.use(securityHeaders());
-  app.use(errorMiddleware({ host, log, audit: deps.audit, starting: () => deps.readiness().checks.plugins === false }));
+  app.use(errorMiddleware({ host, log, audit: deps.audit, starting: deps.starting }));
   const { corsOrigins } = config.server;
   if (corsOrigins.length > 0)
     app.use(

@@ -16,6 +16,7 @@ import type { Permits } from './permissions/permits.js';
 import type { Recordings } from './rehearsal/recordings.js';
 import { manifestOf, type PluginRecord, toNode } from './record.js';
 import type { PluginLogLine, PluginState, SwapOptions } from './types.js';
+import { Turns } from '../turns.js';
 
 export interface ReconcilerDeps {
   config: Config;
@@ -52,7 +53,7 @@ export class Reconciler {
   readonly #launcher: PluginLauncher;
   /** Instances whose cells are given up: others of the same version take over. */
   readonly #moved = new WeakSet<PluginInstance>();
-  #running: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
   #closing = false;
 
   constructor(private readonly deps: ReconcilerDeps) {
@@ -69,19 +70,14 @@ export class Reconciler {
     this.#closing = true;
     const records = [...this.records.values()];
     for (const record of records) clearTimeout(record.restart);
-    await this.#running.catch(() => {});
+    await this.#turns.idle();
     await Promise.all(records.map((record) => this.stop(record, 'stopped')));
     await Promise.all(records.flatMap(({ retiring }) => [...retiring].map((one) => one.stop())));
   }
 
   /** One change of the set of plugins at a time. */
   exclusive<T>(task: () => Promise<T>): Promise<T> {
-    const result = this.#running.then(task);
-    this.#running = result.then(
-      () => {},
-      () => {},
-    );
-    return result;
+    return this.#turns.run(task);
   }
 
   async reconcile(): Promise<void> {

@@ -4,6 +4,7 @@ import { type Database, sqlState } from '../database/index.js';
 import type { Collection, FindRequest, Patch, Row } from './collection.js';
 import type { NewDocument } from './document.js';
 import type { Quota } from './quota.js';
+import { Turns } from '../turns.js';
 
 /*
  * A plugin's transaction lasts as long as its code takes, which must not hold the database. So nothing is open meanwhile: what the
@@ -32,7 +33,7 @@ export class StorageTransaction {
   readonly #steps: Step[] = [];
   #bytes = 0;
   #over = false;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(
     private readonly database: Database,
@@ -159,13 +160,11 @@ export class StorageTransaction {
 
   /** One after the other, however the plugin calls them. */
   #inOrder<T>(run: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(() => {
+    return this.#turns.run(async () => {
       if (this.#over) throw new AtollError('CONFLICT', 'The transaction is over.');
       if (Date.now() > this.expires) throw new AtollError('DEADLINE_EXCEEDED', 'The transaction took too long.');
       return run();
     });
-    this.#last = result.catch(() => {});
-    return result;
   }
 }
 

@@ -73,6 +73,20 @@ describe('the embedded server', () => {
     expect(await readdir(dataDir)).toEqual(before);
   });
 
+  it.each([0, 250])('leaves the folder to others when it is closed %d ms after its thread ended', async (ms) => {
+    const first = server();
+    await first.start();
+    await first.crash();
+    // By then the thread waits to be started again, or is being started.
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    await first.close();
+    expect(first.running).toBe(false);
+    const second = server();
+    await second.start();
+    expect(await ask(second, 'select 1 as one')).toEqual([{ one: 1 }]);
+    await second.close();
+  });
+
   it('keeps its log short, because nothing else does', async () => {
     const one = server();
     await one.start();

@@ -34,6 +34,9 @@ export class EmbeddedServer {
   #lock: DataDirLock | undefined;
   #closing = false;
   #ends: number[] = [];
+  #retry: NodeJS.Timeout | undefined;
+  /** A thread that is being started again; never rejects. */
+  #restarting: Promise<void> | undefined;
 
   constructor(private readonly options: EmbeddedOptions) {}
 
@@ -106,24 +109,29 @@ export class EmbeddedServer {
     const { dataDir, onLost } = this.options;
     if (dataDir !== undefined && isDiskFull(dataDir)) {
       onLost(`${reason} (its disk is full)`, false);
-      setTimeout(() => this.#restart(), FULL_RETRY_MS);
+      this.#restartIn(FULL_RETRY_MS);
       return;
     }
     const now = Date.now();
     this.#ends = [...this.#ends.filter((at) => now - at < 60_000), now];
     const final = this.#ends.length > MAX_RESTARTS || dataDir === undefined;
     onLost(reason, final);
-    if (!final) setTimeout(() => this.#restart(), RESTART_MS * 2 ** this.#ends.length);
+    if (!final) this.#restartIn(RESTART_MS * 2 ** this.#ends.length);
   }
 
-  #restart(): void {
+  #restartIn(ms: number): void {
     if (this.#closing) return;
-    this.#spawn().catch((error: Error) => this.#startAgain(error.message));
+    this.#retry = setTimeout(() => {
+      this.#restarting = this.#spawn().catch((error: Error) => this.#startAgain(error.message));
+    }, ms);
   }
 
   /** Waits for a running request, closes the database, ends the thread, frees the folder. */
   async close(): Promise<void> {
     this.#closing = true;
+    clearTimeout(this.#retry);
+    // The folder must not be free while a thread opens it.
+    await this.#restarting;
     const worker = this.#worker;
     if (worker) {
       await closed(worker);

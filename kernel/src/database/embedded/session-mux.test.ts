@@ -182,6 +182,17 @@ describe('a session that can go on no more', () => {
     },
   );
 
+  it('is one for the connections as well when a task of the host finds out', async () => {
+    const reasons: string[] = [];
+    const never = () => Promise.reject(new Error('asked'));
+    const mux = new SessionMux(never, { idleTransactionMs: 100, parameters: {}, onBroken: (r) => reasons.push(r) });
+    const { seen, receive } = join(mux);
+    const task = () => Promise.reject(Object.assign(new Error('No space left.'), { severity: 'PANIC' }));
+    await expect(mux.exclusive(task)).rejects.toThrow('No space left.');
+    receive(simpleQuery('select'));
+    expect([reasons, seen]).toEqual([['PANIC: No space left.'], { answers: '', closed: true }]);
+  });
+
   it('goes on after an ordinary error', async () => {
     const session = async () => Buffer.concat([errorResponse('ERROR', '22012', 'Division.'), readyForQuery('I')]);
     const mux = new SessionMux(session, { idleTransactionMs: 100, parameters: {} });

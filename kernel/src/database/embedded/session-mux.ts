@@ -2,6 +2,7 @@ import {
   cstring,
   endOfSession,
   errorResponse,
+  isFinal,
   MessageSplitter,
   PROTOCOL_3,
   readyForQuery,
@@ -82,10 +83,14 @@ export class SessionMux {
     return { receive: (bytes) => this.#receive(connection, bytes), closed: () => this.#leave(connection) };
   }
 
-  /** Runs a task while no connection uses the session. */
+  /** Runs a task while no connection uses the session. What ends the session in it ends it for the connections as well. */
   exclusive<T>(task: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#exclusive.push(() => task().then(resolve, reject));
+      const failed = (error: { severity?: string; message: string }) => {
+        if (isFinal(error.severity)) this.#break(`${error.severity}: ${error.message}`);
+        reject(error);
+      };
+      this.#exclusive.push(() => task().then(resolve, failed));
       void this.#pump();
     });
   }
@@ -206,14 +211,13 @@ export class SessionMux {
       else own.push(message);
       broken ??= endOfSession(message);
     }
-    if (broken !== undefined) return this.#break(owner, own, broken);
-    if (!flushed) own.push(readyForQuery(this.#status));
+    if (!flushed && broken === undefined) own.push(readyForQuery(this.#status));
     if (!owner.closed && own.length > 0) owner.peer.send(Buffer.concat(own));
+    if (broken !== undefined) this.#break(broken);
   }
 
-  #break(owner: Connection, answer: Buffer[], reason: string): void {
+  #break(reason: string): void {
     this.#broken = true;
-    if (!owner.closed) owner.peer.send(Buffer.concat(answer));
     for (const { peer } of this.#connections) peer.close();
     this.options.onBroken?.(reason);
   }

@@ -61,6 +61,9 @@ export function errorResponse(severity: 'ERROR' | 'FATAL' | 'PANIC', code: strin
   return message('E', `S${severity}`, `V${severity}`, `C${code}`, `M${text}`, Buffer.from([0]));
 }
 
+/** Whether no session goes on after an error of this severity. */
+export const isFinal = (severity: string | undefined): boolean => severity === 'FATAL' || severity === 'PANIC';
+
 /** Why no session can go on after this message: the text of a FATAL or PANIC; undefined for all others. */
 export function endOfSession(message: Buffer): string | undefined {
   if (typeOf(message) !== 'E') return undefined;
@@ -68,7 +71,7 @@ export function endOfSession(message: Buffer): string | undefined {
   for (let at = MESSAGE_HEAD; message[at]; at = message.indexOf(0, at) + 1)
     fields.set(String.fromCharCode(message[at]!), cstring(message, at + 1));
   const severity = fields.get('V') ?? fields.get('S');
-  return severity === 'FATAL' || severity === 'PANIC' ? `${severity}: ${fields.get('M')}` : undefined;
+  return isFinal(severity) ? `${severity}: ${fields.get('M')}` : undefined;
 }
 
 /** What a server says to a client that it lets in. */

@@ -7,4 +7,9 @@ export class Turns {
     this.#last = result.catch(() => {});
     return result;
   }
+
+  /** Resolves when all that was begun so far has ended, however. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
 }
