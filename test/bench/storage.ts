@@ -5,14 +5,17 @@ import { ms, percent, type Row } from './report.js';
 import { median, quantile } from './stats.js';
 
 /*
- * A plugin's documents against the same statements written by hand, through the same connections of the same database in the same
- * process: what remains is the way out of the isolate, the checks, the quota and the answer's way back.
+ * A plugin's documents against statements that do the same, written by hand as an application would: with the driver's pool, as many
+ * connections to the same database, in the same process. One by one it is the way out of the isolate and back that counts, so that is
+ * told as a time; throughput is that of several calls at once.
  */
 
 const DOCUMENTS = 20_000;
 const DIMENSIONS = 384;
 const BATCH = 100;
 const ONE_BY_ONE = 400;
+/** Less would measure how each side begins. */
+const SEVERAL_AT_ONCE = 2_000;
 const AT_ONCE = 16;
 const SEARCHES = 60;
 const ROUNDS = 5;
@@ -70,11 +73,12 @@ async function benchEngine(engine: string, database: { onDisk: true } | { url: s
   const limits = { permissions: { storage: true }, limits: { timeoutMs: 600_000, memoryMb: 256, concurrency: 64 } };
   const folder = writePlugin('measured', pluginSource(SETUP), limits);
   const plugin = await PluginUnderTest.start(folder.dir, { database });
+  const bench = new StorageBench(plugin, engine);
   try {
-    const bench = new StorageBench(plugin, engine);
     await bench.prepare();
     return [...(await bench.documents()), ...(await bench.search())];
   } finally {
+    await bench.close();
     await plugin.close();
     folder.remove();
   }
@@ -82,19 +86,23 @@ async function benchEngine(engine: string, database: { onDisk: true } | { url: s
 
 class StorageBench {
   #native = true;
+  readonly #db: pg.Pool;
 
   constructor(
     private readonly plugin: PluginUnderTest,
     private readonly engine: string,
-  ) {}
+  ) {
+    const { connectionOptions, connections } = plugin.database;
+    this.#db = new pg.Pool({ ...connectionOptions, max: connections });
+  }
 
-  get #db() {
-    return this.plugin.database;
+  close(): Promise<void> {
+    return this.#db.end();
   }
 
   async prepare(): Promise<void> {
     const found = await this.#db.query("select 1 from pg_extension where extname = 'vector'");
-    this.#native = found.length > 0;
+    this.#native = found.rows.length > 0;
     const vector = this.#native ? `vector(${DIMENSIONS})` : 'real[]';
     await this.#db.query('create table by_hand (id text primary key, doc jsonb not null)');
     await this.#db.query("create index on by_hand ((doc ->> 'tag'))");
@@ -108,20 +116,17 @@ class StorageBench {
 
   async documents(): Promise<Row[]> {
     const rows: Row[] = [];
-    for (const lanes of [1, AT_ONCE]) {
-      const how = lanes === 1 ? 'one by one' : `${lanes} at a time`;
-      rows.push(await this.#compare(`document insert, ${how}`, 'insert', lanes, this.#insertByHand()));
-    }
+    for (const lanes of [AT_ONCE, 1])
+      rows.push(await this.#compare('document insert', 'insert', lanes, this.#insertByHand()));
     const ids = (await (await this.plugin.request('GET', '/x/measured/ids')).json()) as string[];
-    const own = await this.#db.query<{ id: string }>('select id from by_hand limit 500');
+    const { rows: own } = await this.#db.query<{ id: string }>('select id from by_hand limit 500');
     const get: Statement = (at) =>
       this.#db.query('select id, doc from by_hand where id = $1', [own[at % own.length]!.id]);
     const query: Statement = (at) =>
       this.#db.query("select id, doc from by_hand where doc ->> 'tag' = $1 order by id limit 20", [`tag${at % 50}`]);
-    for (const lanes of [1, AT_ONCE]) {
-      const how = lanes === 1 ? 'one by one' : `${lanes} at a time`;
-      rows.push(await this.#compare(`document get, ${how}`, 'get', lanes, () => get, { ids }));
-      rows.push(await this.#compare(`query of 20 by an index, ${how}`, 'query', lanes, () => query));
+    for (const lanes of [AT_ONCE, 1]) {
+      rows.push(await this.#compare('document get', 'get', lanes, () => get, { ids }));
+      rows.push(await this.#compare('query of 20 by an index', 'query', lanes, () => query));
     }
     return rows;
   }
@@ -143,21 +148,35 @@ class StorageBench {
     more: object = {},
   ): Promise<Row> {
     const [own, hand]: [number[], number[]] = [[], []];
+    const count = lanes === 1 ? ONE_BY_ONE : SEVERAL_AT_ONCE;
     for (let round = -1; round < ROUNDS; round++) {
-      const from = (round + 1) * ONE_BY_ONE;
-      const theirs = await timed(byHand(from), ONE_BY_ONE, lanes);
-      const ours = await this.#run(work, { ...more, from, count: ONE_BY_ONE, lanes });
+      const from = (round + 1) * count;
+      const theirs = await timed(byHand(from), count, lanes);
+      const ours = await this.#run(work, { ...more, from, count, lanes });
       if (round < 0) continue;
-      own.push(ONE_BY_ONE / (ours.ms / 1_000));
-      hand.push(ONE_BY_ONE / (theirs.ms / 1_000));
+      own.push(count / (ours.ms / 1_000));
+      hand.push(count / (theirs.ms / 1_000));
     }
-    const [ourRate, theirRate] = [median(own), median(hand)];
+    return lanes === 1
+      ? this.#latency(what, 1_000 / median(own), 1_000 / median(hand))
+      : this.#throughput(`${what}, ${lanes} at a time`, median(own), median(hand));
+  }
+
+  #latency(what: string, own: number, hand: number): Row {
+    return {
+      what: `Storage, ${this.engine}: ${what}, one by one`,
+      result: `${ms(own)} = ${ms(own - hand)} more`,
+      baseline: `by hand ${ms(hand)}`,
+    };
+  }
+
+  #throughput(what: string, own: number, hand: number): Row {
     return {
       what: `Storage, ${this.engine}: ${what}`,
-      result: `${Math.round(ourRate)}/s = ${percent(ourRate / theirRate)}`,
-      baseline: `by hand ${Math.round(theirRate)}/s`,
+      result: `${Math.round(own)}/s = ${percent(own / hand)}`,
+      baseline: `by hand ${Math.round(hand)}/s`,
       target: '≥ 60 % of by hand',
-      met: ourRate >= theirRate * 0.6,
+      met: own >= hand * 0.6,
     };
   }
 
@@ -176,13 +195,11 @@ class StorageBench {
     const rate = count / (ours.ms / 1_000);
     const theirRate = count / (theirs.ms / 1_000);
     return [
-      {
-        what: `Storage, ${this.engine}: insert of ${DOCUMENTS} × ${DIMENSIONS}, ${BATCH} at once`,
-        result: `${Math.round(DOCUMENTS / (own / 1_000))}/s = ${percent(hand / own)}`,
-        baseline: `by hand ${Math.round(DOCUMENTS / (hand / 1_000))}/s`,
-        target: '≥ 60 % of by hand',
-        met: hand / own >= 0.6,
-      },
+      this.#throughput(
+        `insert of ${DOCUMENTS} × ${DIMENSIONS}, ${BATCH} at once`,
+        DOCUMENTS / (own / 1_000),
+        DOCUMENTS / (hand / 1_000),
+      ),
       {
         what: `Storage, ${this.engine}: hybrid search of ${DOCUMENTS} × ${DIMENSIONS} (${how})`,
         result: `${ms(median(ours.times))}, p95 ${ms(p95)}; ${rate.toFixed(1)}/s = ${percent(rate / theirRate)}`,

@@ -3,10 +3,12 @@ import { type Database, sqlState } from '../database/index.js';
 import type { Validator } from '../schema/index.js';
 import { checkId, type Document, type NewDocument, newId, toJson, toText } from './document.js';
 import { filterSql } from './filter.js';
+import { GroupedCalls } from './grouped-calls.js';
 import { Order } from './order.js';
 import type { Quota } from './quota.js';
 import { identifier, Sql } from './sql.js';
 import type { CollectionTable } from './table.js';
+import type { Turnstile } from './turnstile.js';
 
 export interface FindRequest {
   where?: unknown;
@@ -23,6 +25,8 @@ export interface CollectionLimits {
 const PAGE_BYTES = 4_194_304;
 /** What one query may bring into memory. */
 const MAX_FETCH_BYTES = 67_108_864;
+/** Of single documents that are written together, in bytes. */
+const MAX_INSERT_BYTES = 1_048_576;
 const DEFAULT_LIMIT = 50;
 /** How often an update without a version is tried again when others change the same document. */
 const UPDATE_TRIES = 10;
@@ -37,6 +41,15 @@ export interface Row {
 
 /** One collection as one version of a plugin sees it: its documents of all organisations, each call for one of these. */
 export class Collection {
+  readonly #inserts = new GroupedCalls<NewDocument, undefined>(
+    (org, documents) => this.turnstile.run(() => this.#write(org, documents)),
+    { bytes: MAX_INSERT_BYTES, bytesOf: ({ size }) => size },
+  );
+  readonly #gets = new GroupedCalls<string, Row | undefined>(
+    (org, ids) => this.turnstile.run(() => this.#read(org, ids)),
+    { bytes: MAX_FETCH_BYTES, bytesOf: () => this.limits.maxDocumentBytes },
+  );
+
   constructor(
     readonly name: string,
     readonly table: CollectionTable,
@@ -44,6 +57,8 @@ export class Collection {
     private readonly quota: Quota,
     private readonly validator: Validator | undefined,
     private readonly limits: CollectionLimits,
+    /** Where what is done for several callers together takes its place. Whoever calls the rest has one already. */
+    private readonly turnstile: Turnstile,
   ) {}
 
   get schema() {
@@ -57,13 +72,20 @@ export class Collection {
   }
 
   /** All or none. Throws CONFLICT for an id or a unique value that is taken. */
-  async insert(org: string, documents: readonly NewDocument[]): Promise<void> {
+  insert(org: string, documents: readonly NewDocument[]): Promise<void> {
+    return this.#reserving(documents, () => this.#write(org, documents));
+  }
+
+  /** As `insert`, in a statement with others. For callers that hold no place at the turnstile. */
+  insertTogether(org: string, document: NewDocument): Promise<void> {
+    return this.#reserving([document], () => this.#inserts.call(org, document));
+  }
+
+  async #reserving(documents: readonly NewDocument[], write: () => Promise<unknown>): Promise<void> {
     const bytes = documents.reduce((sum, { size }) => sum + size, 0);
     await this.quota.reserve(documents.length, bytes);
     try {
-      await this.#guarded(documents[0]?.id, () =>
-        documents.length === 1 ? this.#insertOne(org, documents[0]!) : this.#insertMany(org, documents),
-      );
+      await this.#guarded(documents[0]?.id, () => write());
     } catch (error) {
       this.quota.release(documents.length, bytes);
       throw error;
@@ -71,11 +93,27 @@ export class Collection {
   }
 
   async get(org: string, id: string): Promise<Row | undefined> {
+    return (await this.#read(org, [id]))[0];
+  }
+
+  /** As `get`, in a statement with others. For callers that hold no place at the turnstile. */
+  getTogether(org: string, id: string): Promise<Row | undefined> {
+    return this.#gets.call(org, id);
+  }
+
+  /** In the order of the ids. Each is looked up by the key, whatever the planner knows about the table. */
+  async #read(org: string, ids: readonly string[]): Promise<(Row | undefined)[]> {
+    const columns = 'd.id, d.version, d.size, d.doc::text as doc';
+    const { name } = this.table;
+    if (ids.length === 1)
+      return this.database.query<Row>(`select ${columns} from ${name} as d where org = $1 and id = $2`, [org, ids[0]]);
     const rows = await this.database.query<Row>(
-      `select id, version, size, doc::text as doc from ${this.table.name} where org = $1 and id = $2`,
-      [org, id],
+      `select ${columns} from unnest($2::text[]) as wanted (id)
+        cross join lateral (select * from ${name} as t where t.org = $1 and t.id = wanted.id limit 1) as d`,
+      [org, ids],
     );
-    return rows[0];
+    const found = new Map(rows.map((row) => [row.id, row]));
+    return ids.map((id) => found.get(id));
   }
 
   /** Replaces the given fields. Without a version, whatever the document is by then. Throws NOT_FOUND or CONFLICT. */
@@ -121,15 +159,14 @@ export class Collection {
     const order = Order.of(orderBy, where, this.schema);
     const conditions = [`org = ${sql.value(org)}`, filterSql(where, { sql, hashed: this.table.hashed })];
     if (cursor !== undefined) conditions.push(order.after(cursor, sql));
-    const columns = `id, version, size, doc, ${order.keys} as keys`;
-    const found = `${this.table.name} where ${conditions.join(' and ')} order by ${order.sql} limit ${limit + 1}`;
+    const page = `select id, version, size, doc, ${order.keys} as keys from ${this.table.name}
+      where ${conditions.join(' and ')} order by ${order.sql} limit ${limit + 1}`;
     // What could be too much for the memory is cut off in the database.
-    const text =
-      limit * this.limits.maxDocumentBytes <= MAX_FETCH_BYTES
-        ? `select id, version, size, doc::text as doc, ${order.keys} as keys from ${found}`
-        : `select id, version, size, doc::text as doc, keys from (
-             select ${columns}, sum(size) over (order by ${order.sql}) - size as before from (select * from ${found}) as page) as counted
-           where before <= ${PAGE_BYTES} order by ${order.sql}`;
+    const fits = limit * this.limits.maxDocumentBytes <= MAX_FETCH_BYTES;
+    const counted = `select *, sum(size) over (order by ${order.sql}) - size as before from (${page}) as page`;
+    // The text is made of the page's documents only, and not of all that were sorted for it.
+    const text = `select id, version, size, doc::text as doc, keys
+      from (${fits ? page : counted}) as found ${fits ? '' : `where before <= ${PAGE_BYTES}`} order by ${order.sql}`;
     const rows = await this.database.query<Row & { keys: string[] | null }>(text, sql.parameters);
     return toPage(rows, limit, order);
   }
@@ -166,6 +203,11 @@ export class Collection {
       if (value === undefined || value === null) continue;
       checkVector(value, index.dimensions, index.field);
     }
+  }
+
+  async #write(org: string, documents: readonly NewDocument[]): Promise<undefined[]> {
+    await (documents.length === 1 ? this.#insertOne(org, documents[0]!) : this.#insertMany(org, documents));
+    return [];
   }
 
   async #insertOne(org: string, { id, json, size }: NewDocument): Promise<void> {

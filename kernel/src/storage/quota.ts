@@ -19,7 +19,7 @@ const STALE_MS = 10_000;
 export class Quota {
   #usage: Usage = { rows: 0, bytes: 0 };
   #counted: Promise<void> | undefined;
-  #countedAt = 0;
+  #countedAt = Number.NEGATIVE_INFINITY;
   /** What a transaction has taken, while it runs. */
   readonly #ledger = new AsyncLocalStorage<Usage>();
 
@@ -84,9 +84,9 @@ export class Quota {
     if (this.#ledger.getStore()) return;
     this.#counted ??= this.#recount();
     await this.#counted;
-    if (!this.shared || Date.now() - this.#countedAt < STALE_MS) return;
+    if (!this.shared || performance.now() - this.#countedAt < STALE_MS) return;
     // The next ones go on with the old count meanwhile.
-    this.#countedAt = Date.now();
+    this.#countedAt = performance.now();
     outsideTransaction(() => void this.#recount().catch(() => {}));
   }
 
@@ -99,7 +99,7 @@ export class Quota {
         rows: counted.rows + Math.max(0, this.#usage.rows - before.rows),
         bytes: counted.bytes + Math.max(0, this.#usage.bytes - before.bytes),
       };
-      this.#countedAt = Date.now();
+      this.#countedAt = performance.now();
     } catch (error) {
       this.#counted = undefined;
       throw error;

@@ -76,24 +76,26 @@ async function run(
   const steps = [
     ...(text === undefined ? [] : statement.byText(text, depth)),
     ...(nearest === undefined ? [] : [statement.byVector(nearest, depth, exact)]),
-    both ? FUSED : `ranked as (select id, score from ${text === undefined ? 'near' : 'texts'})`,
+    both ? FUSED : `lists as (select id, score from ${text === undefined ? 'near' : 'texts'})`,
+    // Before the documents are read: the text of one takes longer than all its ranks.
+    `ranked as (select id, score from lists order by score desc, id limit ${k})`,
   ];
   const rows = await database.query<Row & { score: number; near: number }>(
     `with ${steps.join(',\n')}
      select d.id, d.version, d.size, d.doc::text as doc, ranked.score, ${nearest ? '(select count(*)::int from near)' : '0'} as near
      from ranked join ${statement.table} as d on d.org = ${statement.org} and d.id = ranked.id
-     order by ranked.score desc, d.id limit ${k}`,
+     order by ranked.score desc, d.id`,
     statement.sql.parameters,
   );
   return { hits: rows.map(({ score, near: _, ...row }) => ({ row, score })), near: rows[0]?.near ?? 0 };
 }
 
 /** Sums 1 / (60 + rank) over the lists. */
-const FUSED = `ranked as (
+const FUSED = `lists as (
   select id, sum(1.0 / (${RRF} + at))::float8 as score from (
     select id, row_number() over (order by score desc, id) as at from texts
     union all select id, row_number() over (order by score desc, id) as at from near
-  ) as lists group by id)`;
+  ) as both_lists group by id)`;
 
 /** The steps of a search, and their parameters. Each list has `id` and `score`. */
 class Statement {
@@ -202,12 +204,12 @@ async function isSmall(database: Database, { table }: Collection, org: string): 
   const known = sizes.get(table) ?? new Map<string, { small: boolean; until: number }>();
   sizes.set(table, known);
   const last = known.get(org);
-  if (last && last.until > Date.now()) return last.small;
+  if (last && last.until > performance.now()) return last.small;
   const [row] = await database.query<{ count: number }>(
     `select count(*)::int as count from (select 1 from ${table.name} where org = $1 limit ${EXACT + 1}) as few`,
     [org],
   );
   const small = row!.count <= EXACT;
-  known.set(org, { small, until: Date.now() + SMALL_FOR_MS });
+  known.set(org, { small, until: performance.now() + SMALL_FOR_MS });
   return small;
 }

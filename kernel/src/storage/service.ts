@@ -45,7 +45,7 @@ export class PluginStorage {
     private readonly limits: Config['storage'],
     readonly blobs: Blobs,
     private readonly quota: Quota,
-    /** Every statement for a document goes through it. */
+    /** Every statement for documents goes through it. */
     readonly turnstile: Turnstile,
   ) {}
 
@@ -64,7 +64,7 @@ export class PluginStorage {
   }
 
   begin(org: string, deadline: number): string {
-    const now = Date.now();
+    const now = performance.now();
     for (const [id, { expires }] of this.#transactions) if (expires < now) this.#transactions.delete(id);
     if (this.#transactions.size >= MAX_OPEN_TRANSACTIONS)
       throw new AtollError('OVERLOADED', `A plugin may have ${MAX_OPEN_TRANSACTIONS} transactions open.`);
@@ -120,7 +120,7 @@ export class StorageService {
       .then((table) => this.#openTable(plugin, name, spec, table));
     namespace.tables.set(name, opening);
     const table = await opening;
-    return new Collection(name, table, this.database, namespace.quota, validator, this.limits);
+    return new Collection(name, table, this.database, namespace.quota, validator, this.limits, namespace.turnstile);
   }
 
   get maxDocumentBytes(): number {

@@ -96,6 +96,24 @@ describe('documents', () => {
     expect(await contents(counters)).toEqual([{ n: 8 }]);
   });
 
+  it('written and read many at once are each answered for themselves', async () => {
+    const many = await test.storage.open('docs').declare({ name: 'many', indexes: { code: 'unique' } });
+    await insert(many, { id: 'd7', code: 'taken' });
+    const ids = Array.from({ length: 40 }, (_, n) => `d${n}`);
+    const one = (id: string, n: number) => many.insertTogether(ORG, many.prepare({ id, code: n === 11 ? 'taken' : n }));
+    const written = await Promise.allSettled(ids.map(one));
+    const failed = written.flatMap((outcome, n) =>
+      outcome.status === 'rejected' ? [[n, outcome.reason.message]] : [],
+    );
+    expect(failed).toEqual([
+      [7, 'A document with this id (d7) exists in "many".'],
+      [11, 'Another document of "many" has the same `code`.'],
+    ]);
+    const rows = await Promise.all([...ids, 'd3'].map((id) => many.getTogether(ORG, id)));
+    expect(rows.map((row) => row?.id)).toEqual([...ids.map((id) => (id === 'd11' ? undefined : id)), 'd3']);
+    expect(await Promise.all(ids.map((id) => many.getTogether('other', id)))).toEqual(ids.map(() => undefined));
+  });
+
   it('are apart for each plugin and organisation', async () => {
     const mine = await test.storage.open('mine').declare({ name: 'notes' });
     const theirs = await test.storage.open('theirs').declare({ name: 'notes' });
@@ -269,7 +287,7 @@ describe('transactions', () => {
     return { own, notes: await own.declare({ name, indexes: { tag: 'unique' } }) };
   };
   const begin = (own: Awaited<ReturnType<typeof open>>['own']) => {
-    const id = own.begin(ORG, Date.now() + 10_000);
+    const id = own.begin(ORG, performance.now() + 10_000);
     return { id, tx: own.transaction(id, ORG) };
   };
 
@@ -319,13 +337,13 @@ describe('transactions', () => {
 
   it('hold nothing while they are open, and end by themselves', async () => {
     const { own, notes } = await open('idle');
-    const tx = own.transaction(own.begin(ORG, Date.now() + 30), ORG);
+    const tx = own.transaction(own.begin(ORG, performance.now() + 30), ORG);
     await tx.insert(notes, [notes.prepare({ id: 'a' })]);
     await insert(notes, { id: 'b' });
     await new Promise((resolve) => setTimeout(resolve, 60));
     await expect(tx.get(notes, 'a')).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
-    for (let n = 0; n < 32; n++) own.begin(ORG, Date.now() + 10_000);
-    expect(() => own.begin(ORG, Date.now() + 10_000)).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
+    for (let n = 0; n < 32; n++) own.begin(ORG, performance.now() + 10_000);
+    expect(() => own.begin(ORG, performance.now() + 10_000)).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
     expect(() => own.transaction('1', 'other')).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
   });
 });

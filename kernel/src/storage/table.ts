@@ -206,7 +206,8 @@ export class CollectionTable {
   #definition(index: Index, spec: CollectionSpec): string | undefined {
     switch (index.kind) {
       case 'equality':
-        return `(org, ${hashOf(jsonOf(index.field))})`;
+        // With the id, by which pages are sorted: a page reads its own documents only.
+        return `(org, ${hashOf(jsonOf(index.field))}, id)`;
       case 'unique':
         return `(org, md5(${jsonOf(index.field)}::text)) where ${jsonOf(index.field)} <> 'null'::jsonb`;
       case 'range':

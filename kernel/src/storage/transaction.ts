@@ -39,7 +39,7 @@ export class StorageTransaction {
     private readonly database: Database,
     private readonly quota: Quota,
     readonly org: string,
-    /** Latest time for its end, epoch ms. */
+    /** Latest time for its end, by `performance.now()`. */
     readonly expires: number,
   ) {}
 
@@ -162,7 +162,7 @@ export class StorageTransaction {
   #inOrder<T>(run: () => Promise<T>): Promise<T> {
     return this.#turns.run(async () => {
       if (this.#over) throw new AtollError('CONFLICT', 'The transaction is over.');
-      if (Date.now() > this.expires) throw new AtollError('DEADLINE_EXCEEDED', 'The transaction took too long.');
+      if (performance.now() > this.expires) throw new AtollError('DEADLINE_EXCEEDED', 'The transaction took too long.');
       return run();
     });
   }

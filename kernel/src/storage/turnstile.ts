@@ -11,14 +11,14 @@ export class Turnstile {
   ) {}
 
   /** Throws OVERLOADED, or what the signal was aborted with before its turn came. */
-  async run<T>(work: () => Promise<T> | T, signal: AbortSignal): Promise<T> {
+  async run<T>(work: () => Promise<T> | T, signal?: AbortSignal): Promise<T> {
     if (this.#inside >= this.places) {
       if (this.#waiting.length >= this.queue)
         throw new AtollError('OVERLOADED', 'Too many calls of this plugin wait for the database.');
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else this.#inside++;
     try {
-      signal.throwIfAborted();
+      signal?.throwIfAborted();
       return await work();
     } finally {
       const next = this.#waiting.shift();

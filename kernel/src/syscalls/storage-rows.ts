@@ -32,7 +32,8 @@ export function storageRows(storage: StorageService): SyscallRow<PluginInstance>
   };
   const rows = [
     ...declarationRows(of),
-    ...[...documentRows(of), ...queryRows(of, storage), ...transactionRows(of)].map((row) => inTurn(of, row)),
+    ...insertAndGetRows(of),
+    ...[...changeRows(of), ...queryRows(of, storage), ...transactionRows(of)].map((row) => inTurn(of, row)),
     ...blobRows(of),
   ];
   return rows.map((row) => ({ ...row, uses: () => ({ kind: 'storage' }) }));
@@ -78,17 +79,22 @@ function declarationRows(of: Of): SyscallRow<PluginInstance>[] {
   ];
 }
 
-function documentRows(of: Of): SyscallRow<PluginInstance>[] {
+/** A single one shares a statement with others, and it is that which takes a place at the turnstile; the rest take one of their own. */
+function insertAndGetRows(of: Of): SyscallRow<PluginInstance>[] {
   return [
     syscallRow({
       name: 'storage.insert',
       input: Type.Object({ ...target, documents: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_BATCH }) }),
       denied,
       handle: async (plugin: PluginInstance, { collection: name, tx, documents }, syscall) => {
-        const collection = of(plugin).collection(name);
+        const own = of(plugin);
+        const org = orgOf(syscall);
+        const collection = own.collection(name);
         const prepared = documents.map((document) => collection.prepare(document));
-        if (tx !== undefined) await of(plugin).transaction(tx, orgOf(syscall)).insert(collection, prepared);
-        else await collection.insert(orgOf(syscall), prepared);
+        const write = () =>
+          tx === undefined ? collection.insert(org, prepared) : own.transaction(tx, org).insert(collection, prepared);
+        if (tx === undefined && prepared.length === 1) await collection.insertTogether(org, prepared[0]!);
+        else await own.turnstile.run(write, syscall.signal);
         return { json: listOf(prepared.map(({ id, json }) => toText({ id, version: 1, doc: json }))) };
       },
     }),
@@ -97,14 +103,21 @@ function documentRows(of: Of): SyscallRow<PluginInstance>[] {
       input: Type.Object({ ...target, id: Id }),
       denied,
       handle: async (plugin: PluginInstance, { collection: name, tx, id }, syscall) => {
-        const collection = of(plugin).collection(name);
+        const own = of(plugin);
+        const org = orgOf(syscall);
+        const collection = own.collection(name);
         checkId(id);
         const row = await (tx === undefined
-          ? collection.get(orgOf(syscall), id)
-          : of(plugin).transaction(tx, orgOf(syscall)).get(collection, id));
+          ? collection.getTogether(org, id)
+          : own.turnstile.run(() => own.transaction(tx, org).get(collection, id), syscall.signal));
         return row ? { json: toText(row) } : {};
       },
     }),
+  ];
+}
+
+function changeRows(of: Of): SyscallRow<PluginInstance>[] {
+  return [
     syscallRow({
       name: 'storage.update',
       input: Type.Object({

@@ -44,6 +44,11 @@ export class PortSocket extends Duplex {
     done();
   }
 
+  /** What the driver writes together crosses together. */
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'utf8', done);
+  }
+
   override _final(done: (error?: Error | null) => void): void {
     this.#port?.close();
     done();

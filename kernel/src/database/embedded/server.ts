@@ -112,7 +112,7 @@ export class EmbeddedServer {
       this.#restartIn(FULL_RETRY_MS);
       return;
     }
-    const now = Date.now();
+    const now = performance.now();
     this.#ends = [...this.#ends.filter((at) => now - at < 60_000), now];
     const final = this.#ends.length > MAX_RESTARTS || dataDir === undefined;
     onLost(reason, final);

@@ -74,6 +74,18 @@ describe('many connections over one session', () => {
     await Promise.all(Array.from({ length: 8 }, (_, name) => flow(name)));
   });
 
+  it('has the session forget what a connection has prepared when it goes', async () => {
+    const [own, other] = [await client(), await client()];
+    const names = async () => (await other.query('select name from pg_prepared_statements')).rows;
+    for (const name of ['mine', 'given_up']) await own.query({ name, text: 'select $1::text as value', values: ['x'] });
+    await other.query({ name: 'theirs', text: 'select $1::text as value', values: ['x'] });
+    await own.query('deallocate given_up');
+    expect(await names()).toEqual([{ name: 'mine' }, { name: 'theirs' }]);
+    await own.end();
+    await expect.poll(names).toEqual([{ name: 'theirs' }]);
+    await other.end();
+  });
+
   it('gives a transaction the session to itself', async () => {
     const flow = async (name: number) => {
       const own = await client();

@@ -1,4 +1,5 @@
 import {
+  closeStatement,
   cstring,
   endOfSession,
   errorResponse,
@@ -9,6 +10,7 @@ import {
   type SessionStatus,
   simpleQuery,
   startupCode,
+  SYNC,
   typeOf,
   welcome,
 } from './wire.js';
@@ -41,6 +43,8 @@ interface Connection {
   /** Whole requests, oldest first; the last one may still be incomplete. */
   readonly requests: Buffer[][];
   readonly channels: Set<string>;
+  /** Names of the statements that it has prepared. */
+  readonly statements: Set<string>;
   started: boolean;
   closed: boolean;
   waiting: boolean;
@@ -74,6 +78,7 @@ export class SessionMux {
       splitter: new MessageSplitter(false),
       requests: [],
       channels: new Set(),
+      statements: new Set(),
       started: false,
       closed: false,
       waiting: false,
@@ -179,6 +184,7 @@ export class SessionMux {
     const bytes = request.length === 1 ? request[0]! : Buffer.concat(request);
     owner.queuedBytes -= bytes.length;
     for (const channel of listenedTo(request)) owner.channels.add(channel);
+    notePrepared(request, owner.statements);
     const flushed = typeOf(request.at(-1)!) === 'H';
     this.#forward(owner, await this.session(bytes), flushed);
     if (this.#broken) return;
@@ -243,6 +249,12 @@ export class SessionMux {
     if (at >= 0) this.#waiting.splice(at, 1);
     // A request of it that still runs is followed by the rollback, in #serve.
     if (this.#owner === connection && !this.#busy) void this.#release();
+    if (connection.statements.size > 0) void this.exclusive(() => this.#forget(connection.statements)).catch(() => {});
+  }
+
+  /** A server forgets a connection's statements with it; here the session goes on. */
+  async #forget(statements: ReadonlySet<string>): Promise<void> {
+    await this.session(Buffer.concat([...[...statements].map(closeStatement), SYNC]));
   }
 
   async #release(): Promise<void> {
@@ -260,8 +272,17 @@ export class SessionMux {
   async #rollback(): Promise<void> {
     if (this.#broken) return;
     // The Sync ends an extended query that was left half-way.
-    for (const request of [Buffer.from([0x53, 0, 0, 0, 4]), simpleQuery('ROLLBACK')]) await this.session(request);
+    for (const request of [SYNC, simpleQuery('ROLLBACK')]) await this.session(request);
     this.#status = 'I';
+  }
+}
+
+function notePrepared(request: readonly Buffer[], statements: Set<string>): void {
+  for (const message of request) {
+    const type = typeOf(message);
+    if (type === 'P' && message[5] !== 0) statements.add(cstring(message, 5));
+    const given = type === 'Q' ? /^deallocate (\w+)$/i.exec(cstring(message, 5)) : null;
+    if (given) statements.delete(given[1]!);
   }
 }
 

@@ -55,6 +55,8 @@ const int32 = (value: number): Buffer => {
 
 export type SessionStatus = 'I' | 'T' | 'E';
 export const readyForQuery = (status: SessionStatus): Buffer => message('Z', Buffer.from(status, 'latin1'));
+export const SYNC = message('S');
+export const closeStatement = (name: string): Buffer => message('C', Buffer.from('S', 'latin1'), name);
 export const simpleQuery = (sql: string): Buffer => message('Q', sql);
 
 export function errorResponse(severity: 'ERROR' | 'FATAL' | 'PANIC', code: string, text: string): Buffer {
