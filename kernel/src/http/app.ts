@@ -10,11 +10,12 @@ import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { errorMiddleware } from './errors.js';
 import { type KernelRoute, mountKernelRoute, type Recorder, refuseWrongMethod } from './kernel-route.js';
-import { compressLarge, identify, observe, securityHeaders } from './middleware.js';
+import { compressLarge, identify, observe } from './middleware.js';
 import { OpenApi } from './openapi.js';
 import { RATE_LIMIT_HEADERS } from './rate-limit.js';
 import { pluginRoutes } from './plugin-routes.js';
 import type { RouteTable } from './route-table.js';
+import { withStandardHeaders } from './standard-headers.js';
 
 export interface HttpAppDeps {
   config: Config;
@@ -52,7 +53,7 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
   });
   app.use(identify(deps.authenticator, config.server.trustProxy));
   app.use(observe(metrics, log));
-  app.use(securityHeaders());
+  app.use(withStandardHeaders());
   app.use(errorMiddleware({ host, log, audit: deps.audit, starting: deps.starting }));
   const { corsOrigins } = config.server;
   if (corsOrigins.length > 0)

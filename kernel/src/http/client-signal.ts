@@ -14,7 +14,7 @@ export class ClientSignal implements CancelSignal {
   /** Throws CANCELLED when the client has gone already. */
   constructor(res: ServerResponse) {
     if (res.closed) throw new AtollError('CANCELLED');
-    res.once('close', () => {
+    res.on('close', () => {
       if (res.writableFinished) return;
       this.aborted = true;
       this.reason = new AtollError('CANCELLED');

@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { IncomingMessage, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
-import helmet from 'helmet';
+import type { Socket } from 'node:net';
 import type { Middleware } from 'koa';
 import compress from 'koa-compress';
 import type { Principal } from '@atoll/plugin-sdk/contract';
 import type { Origin } from '../audit/index.js';
-import type { Authenticator } from '../auth/index.js';
+import { type Authenticator, digest } from '../auth/index.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { continueTrace } from '../telemetry/trace.js';
@@ -22,12 +20,10 @@ export function identify(authenticator: Authenticator, trustProxy: boolean): Mid
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     ctx.state.requestId = requestId;
     ctx.state.traceparent = continueTrace(ctx.req.headers.traceparent as string | undefined);
-    ctx.res.setHeader('x-request-id', requestId);
-    ctx.res.setHeader('traceparent', ctx.state.traceparent as string);
     ctx.state.address = clientAddress(ctx.req, trustProxy);
     const bearer = bearerOf(ctx.req.headers.authorization);
     if (bearer === undefined) return next();
-    const principal = authenticator.authenticate(bearer);
+    const principal = authenticator.authenticate(bearer, digestOf(ctx.req.socket, bearer));
     if (!(principal instanceof Promise)) {
       ctx.state.principal = principal;
       return next();
@@ -43,6 +39,18 @@ export function identify(authenticator: Authenticator, trustProxy: boolean): Mid
       )
       .then(next);
   };
+}
+
+/** What the last request of each connection was sent with: most send the same again, and a digest costs more than the routing. */
+const lastOf = new WeakMap<Socket, { bearer: string; digested: Buffer }>();
+
+function digestOf(socket: Socket, bearer: string): Buffer {
+  const last = lastOf.get(socket);
+  // A connection is compared with what it sent itself, so the time that takes tells nobody anything.
+  if (last?.bearer === bearer) return last.digested;
+  const digested = digest(bearer);
+  lastOf.set(socket, { bearer, digested });
+  return digested;
 }
 
 /** Who calls; undefined without valid credentials. Throws what kept the kernel from finding out. */
@@ -64,35 +72,18 @@ export function originOf({ state }: HttpContext, principal: Principal | undefine
   };
 }
 
-/** Headers for browsers that are long gone. */
-const LEGACY_OFF = {
-  xDnsPrefetchControl: false,
-  xDownloadOptions: false,
-  xPermittedCrossDomainPolicies: false,
-  xXssProtection: false,
-};
+/** Smaller answers gain nothing from being compressed, and most are smaller. In bytes. */
+export const COMPRESS_FROM = 2_048;
 
-/** Helmet's headers never change, so they are computed once and not by its dozen middlewares for every request. */
-export function securityHeaders(): Middleware {
-  const request = new IncomingMessage(new Socket());
-  const response = new ServerResponse(request);
-  helmet(LEGACY_OFF)(request, response, () => {});
-  const headers = Object.entries(response.getHeaders()).map(([name, value]): [string, string] => [name, String(value)]);
-  return (ctx, next) => {
-    for (const [name, value] of headers) ctx.res.setHeader(name, value);
-    return next();
-  };
-}
-
-/** Smaller answers gain nothing, and most are smaller. Streams are left alone: see reply.ts. */
+/** What is not written by Koa is left alone: see reply.ts. */
 export function compressLarge(): Middleware {
-  const threshold = 2_048;
-  const compressor = compress({ threshold, br: false });
+  const compressor = compress({ threshold: COMPRESS_FROM, br: false });
   const done = () => Promise.resolve();
   return async (ctx, next) => {
     await next();
+    if (ctx.respond === false) return;
     const body: unknown = ctx.body;
-    if ((typeof body === 'string' || Buffer.isBuffer(body)) && body.length < threshold) return;
+    if ((typeof body === 'string' || Buffer.isBuffer(body)) && body.length < COMPRESS_FROM) return;
     await compressor(ctx, done);
   };
 }

@@ -23,14 +23,15 @@ export interface PluginRoutesDeps {
 /** Answers what belongs to plugins: match → authorise → validate → call. All of it before the isolate is entered. */
 export function pluginRoutes(deps: PluginRoutesDeps): Middleware {
   return async (ctx, next) => {
-    const found = await findRoute(ctx, deps);
+    const found = findRoute(ctx, deps) ?? (await awaitRoute(ctx, deps));
     if (!found) return next();
     ctx.state.route = found.route.path;
     const { limits } = deps;
     const caller = principalOf(ctx);
     if (limits?.applies('plugin', caller)) await countCall(ctx, limits, 'plugin', caller);
     const principal = authorizeCall(ctx, found.route);
-    const raw = await bodyOf(ctx, found.route, deps.maxBodyBytes);
+    const { maxBodyBytes = deps.maxBodyBytes } = found.route.registration;
+    const raw = hasBody(ctx) ? await readBody(ctx.req, maxBodyBytes) : undefined;
     const match = needsNewLook(found.route) ? await findLive(ctx, deps, found) : found;
     if (!match) return next();
     if (match !== found) authorizeCall(ctx, match.route);
@@ -55,7 +56,7 @@ async function findLive(
   let match = found;
   while (match && needsNewLook(match.route)) {
     await match.route.version?.resumed();
-    match = await findRoute(ctx, deps);
+    match = findRoute(ctx, deps) ?? (await awaitRoute(ctx, deps));
   }
   return match;
 }
@@ -70,24 +71,24 @@ function tableFor(ctx: HttpContext, { routes, host }: PluginRoutesDeps): RouteTa
   return ctx.state.canary === true ? canary.routes : routes;
 }
 
-async function findRoute(ctx: HttpContext, deps: PluginRoutesDeps): Promise<RouteMatch | undefined> {
-  const { host } = deps;
-  let found = tableFor(ctx, deps).match(ctx.method, ctx.path);
-  if (!found) {
-    const mount = host.mountOf(ctx.path);
-    if (!mount) return undefined;
-    authorize(principalOf(ctx), 'plugins.call');
-    await host.settled(mount.plugin);
-    found = tableFor(ctx, deps).match(ctx.method, ctx.path);
-    if (!found)
-      throw (
-        notActive(host, mount.plugin) ?? new AtollError('NOT_FOUND', `"${mount.plugin}" has nothing at ${ctx.path}.`)
-      );
-  }
-  if ('route' in found) return found;
+function findRoute(ctx: HttpContext, deps: PluginRoutesDeps): RouteMatch | undefined {
+  const found = tableFor(ctx, deps).match(ctx.method, ctx.path);
+  if (!found || 'route' in found) return found;
   authorize(principalOf(ctx), 'plugins.call');
   ctx.set('allow', found.allowed.join(', '));
   throw new AtollError('METHOD_NOT_ALLOWED', `${ctx.path} knows ${found.allowed.join(', ')}.`);
+}
+
+/** A path of a plugin may be there in a moment, when that plugin starts. Undefined for a path of nobody's. */
+async function awaitRoute(ctx: HttpContext, deps: PluginRoutesDeps): Promise<RouteMatch | undefined> {
+  const { host } = deps;
+  const mount = host.mountOf(ctx.path);
+  if (!mount) return undefined;
+  authorize(principalOf(ctx), 'plugins.call');
+  await host.settled(mount.plugin);
+  const found = findRoute(ctx, deps);
+  if (found) return found;
+  throw notActive(host, mount.plugin) ?? new AtollError('NOT_FOUND', `"${mount.plugin}" has nothing at ${ctx.path}.`);
 }
 
 function notActive(host: PluginHost, id: string): AtollError | undefined {
@@ -95,14 +96,6 @@ function notActive(host: PluginHost, id: string): AtollError | undefined {
   if (!plugin || plugin.state === 'active') return undefined;
   const code = plugin.state === 'quarantined' ? 'PLUGIN_QUARANTINED' : 'PLUGIN_NOT_ACTIVE';
   return new AtollError(code, `"${id}" is ${plugin.state}${plugin.reason ? `: ${plugin.reason}` : '.'}`);
-}
-
-async function bodyOf(
-  ctx: HttpContext,
-  { registration }: CompiledRoute,
-  maxBodyBytes: number,
-): Promise<Buffer | undefined> {
-  return hasBody(ctx) ? readBody(ctx.req, registration.maxBodyBytes ?? maxBodyBytes) : undefined;
 }
 
 function toCall(

@@ -5,7 +5,9 @@ import type { HttpContext } from './context.js';
 import type { RouteReply } from '../plugins/types.js';
 import { asAtollError } from './errors.js';
 import { HOP_BY_HOP } from './headers.js';
+import { COMPRESS_FROM } from './middleware.js';
 import { problemOf } from './problem.js';
+import { type Header, setStandardHeaders, standardHeaders } from './standard-headers.js';
 
 /** Headers that the kernel sets itself. */
 const KERNELS = new Set(['content-length', 'x-request-id', 'traceparent']);
@@ -20,28 +22,62 @@ const SINGLE = new Set([
   'last-modified',
   'content-disposition',
 ]);
+/** Answers that have no body, whatever the plugin sent. */
+const BODILESS = new Set([204, 205, 304]);
 const MAX_HEADERS = 128;
 const MAX_HEADER_BYTES = 65_536;
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Writes a plugin's answer to the client: whole, or chunk by chunk as fast as the client takes it. */
-export async function sendReply(ctx: HttpContext, reply: RouteReply): Promise<void> {
+export function sendReply(ctx: HttpContext, reply: RouteReply): Promise<void> | undefined {
   if (reply.stream) return sendStream(ctx, reply, reply.stream);
-  applyHead(ctx, reply.status, checkedHeaders(reply));
-  if (reply.body) ctx.body = reply.body;
+  const headers = merged(checkedHeaders(reply));
+  if (reply.body && isPlain(ctx, reply.body, reply.status, headers))
+    writeAtOnce(ctx, reply.status, headers, reply.body);
+  else handToKoa(ctx, reply, headers);
+  return undefined;
+}
+
+/** Nothing is left to be decided about it: its type is known, nothing was said of it by others, and its body is sent as it is. */
+function isPlain({ req, res }: HttpContext, body: Buffer | string, status: number, headers: Headers): boolean {
+  return (
+    req.method !== 'HEAD' &&
+    !BODILESS.has(status) &&
+    headers.has('content-type') &&
+    (body.length < COMPRESS_FROM || req.headers['accept-encoding'] === undefined) &&
+    res.getHeaderNames().length === 0
+  );
+}
+
+/** Most answers are such. With its headers one by one, and through Koa, the same answer costs the kernel a tenth more of its time. */
+function writeAtOnce(ctx: HttpContext, status: number, headers: Headers, body: Buffer | string): void {
+  const { res } = ctx;
+  const flat: string[] = ['content-length', String(Buffer.byteLength(body))];
+  for (const [name, value] of standardHeaders(ctx, headers.get('content-type') as string | undefined))
+    if (!headers.has(name)) flat.push(name, value);
+  for (const [name, value] of headers)
+    for (const one of typeof value === 'string' ? [value] : value) flat.push(name, one);
+  res.writeHead(status, flat);
+  ctx.respond = false;
+  res.end(body);
+}
+
+function handToKoa(ctx: HttpContext, { status, body }: RouteReply, headers: Headers): void {
+  applyHead(ctx, status, headers);
+  if (body) ctx.body = body;
   else {
     ctx.body = null;
-    ctx.status = reply.status;
+    ctx.status = status;
   }
 }
 
 /** Names in lower case. All are checked before any is set: a problem in place of the answer has none of them. */
-function checkedHeaders({ status, headers }: RouteReply): [name: string, value: string][] {
+function checkedHeaders({ status, headers }: RouteReply): Header[] {
   if (!Number.isInteger(status) || status < 200 || status > 599) {
     throw new AtollError('PLUGIN_BAD_RESPONSE', `The answer's status ${status} is not between 200 and 599.`);
   }
-  const checked: [string, string][] = [];
+  const checked: Header[] = [];
   let bytes = 0;
   for (const [name, value] of headers) {
     bytes += name.length + value.length;
@@ -60,29 +96,35 @@ function checkedHeaders({ status, headers }: RouteReply): [name: string, value: 
   return checked;
 }
 
-function applyHead(ctx: HttpContext, status: number, headers: readonly [name: string, value: string][]): void {
-  ctx.status = status;
-  const cookies: string[] = [];
-  const before = new Map<string, string>();
+/** By name; of cookies there may be several. */
+type Headers = ReadonlyMap<string, string | readonly string[]>;
+
+function merged(headers: readonly Header[]): Headers {
+  const all = new Map<string, string | string[]>();
   for (const [name, value] of headers) {
-    const first = before.get(name);
-    const all = first === undefined || SINGLE.has(name) ? value : `${first}, ${value}`;
-    before.set(name, all);
-    if (name === 'set-cookie') cookies.push(value);
-    else if (name === 'vary') ctx.vary(value);
-    else ctx.set(name, all);
+    const before = all.get(name);
+    if (name === 'set-cookie') all.set(name, [...(before ?? []), value]);
+    else all.set(name, before === undefined || SINGLE.has(name) ? value : `${before}, ${value}`);
   }
-  if (cookies.length > 0) ctx.set('set-cookie', cookies);
+  return all;
+}
+
+function applyHead(ctx: HttpContext, status: number, headers: Headers): void {
+  ctx.status = status;
+  for (const [name, value] of headers) {
+    if (name === 'vary') ctx.vary(value as string);
+    else ctx.set(name, value as string | string[]);
+  }
 }
 
 async function sendStream(ctx: HttpContext, reply: RouteReply, stream: AsyncIterable<Buffer>): Promise<void> {
   const iterator = stream[Symbol.asyncIterator]();
-  const headers = await orReturn(iterator, () => checkedHeaders(reply));
+  const headers = await orReturn(iterator, () => merged(checkedHeaders(reply)));
   // The first chunk decides: a stream that fails before it becomes an ordinary error.
   const first = await iterator.next();
   const { res } = ctx;
   applyHead(ctx, reply.status, headers);
-  ctx.compress = false;
+  setStandardHeaders(ctx);
   // The body is written here, not by Koa: its end has to tell a broken stream from a whole one.
   ctx.respond = false;
   res.statusCode = ctx.status;

@@ -91,7 +91,7 @@ export class ServerGuard {
     const number = this.#requests++;
     this.#inFlight.set(number, response);
     if (this.#closing) lastOfItsConnection(response);
-    response.once('close', () => {
+    response.on('close', () => {
       this.#inFlight.delete(number);
       if (this.#inFlight.size === 0) this.#idle?.();
     });

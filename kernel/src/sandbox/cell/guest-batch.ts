@@ -50,19 +50,13 @@ export function unpackPost(head: unknown, text: unknown, buffers: readonly unkno
   const frames: GuestFrame[] = [];
   let at = 0;
   for (let index = 0; index < numbers.length; index += 5) {
-    const [type, id, kind, metaLength, size] = [0, 1, 2, 3, 4].map((offset) => Number(numbers[index + offset])) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    if (
-      ![type, id, kind, metaLength, size].every(
-        (value) => Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff,
-      )
-    )
-      return undefined;
+    const type = toUint32(numbers[index]!);
+    const id = toUint32(numbers[index + 1]!);
+    const kind = toUint32(numbers[index + 2]!);
+    const metaLength = toUint32(numbers[index + 3]!);
+    const size = toUint32(numbers[index + 4]!);
+    // One that is NaN makes the sum so.
+    if (Number.isNaN(type + id + kind + metaLength + size)) return undefined;
     const meta = text.slice(at, at + metaLength);
     at += metaLength;
     let body: Buffer | string | undefined;
@@ -77,4 +71,10 @@ export function unpackPost(head: unknown, text: unknown, buffers: readonly unkno
     frames.push({ type, id, kind, meta, body });
   }
   return at === text.length ? frames : undefined;
+}
+
+/** NaN for anything else. */
+function toUint32(text: string): number {
+  const value = Number(text);
+  return value >>> 0 === value ? value : Number.NaN;
 }

@@ -3,6 +3,12 @@ declare module 'whatwg-url' {
   export const URL: unknown;
   export const URLSearchParams: unknown;
 }
+declare module 'whatwg-url/lib/url-state-machine.js' {
+  export interface ParseOptions {
+    stateOverride?: string;
+  }
+  export function basicURLParse(input: string, options?: ParseOptions): import('./shims/plain-url.js').UrlRecord | null;
+}
 declare module 'undici/lib/web/fetch/data-url.js' {
   export function dataURLProcessor(url: URL): 'failure' | { mimeType: object; body: Uint8Array };
   export function serializeAMimeType(mimeType: object): string;
@@ -37,7 +43,7 @@ declare module 'undici/lib/web/fetch/response.js' {
 }
 declare module 'undici/lib/web/fetch/request.js' {
   export const Request: unknown;
-  export function getRequestState(request: globalThis.Request): { body: InnerBody | null };
+  export function getRequestState(request: globalThis.Request): { body: InnerBody | null; urlList: URL[] };
 }
 declare const module: { exports: unknown };
 declare function require(path: './on-demand.js'): unknown;

@@ -47,6 +47,9 @@ const shims: Plugin = {
   setup(builder) {
     builder.onResolve({ filter: /^node:/ }, () => ({ path: path.join(SHIMS, 'node.ts') }));
     builder.onResolve({ filter: /^tr46$/ }, () => ({ path: path.join(SHIMS, 'tr46.ts') }));
+    builder.onResolve({ filter: /^\.\/url-state-machine$/ }, () => ({
+      path: path.join(SHIMS, 'url-state-machine.ts'),
+    }));
     builder.onResolve({ filter: /^node-domexception$/ }, () => ({ path: path.join(SHIMS, 'dom-exception.ts') }));
     // As CommonJS they stay functions that are not called before they are needed; of an ES module all functions exist at once.
     builder.onResolve({ filter: /^(web-streams-polyfill|urlpattern-polyfill\/urlpattern)$/ }, ({ path: name }) => ({

@@ -25,6 +25,8 @@ export const FrameType = {
   TIMER_FIRE: 22,
   LOCAL_CALL: 23,
   LOCAL_RESULT: 24,
+  /** The system clock was set: `meta` is by how many ms. */
+  CLOCK_STEP: 25,
 } as const;
 
 export type FrameTypeValue = (typeof FrameType)[keyof typeof FrameType];

@@ -90,10 +90,11 @@ export function toByteStream(
     incoming.next().catch((error) => {
       throw asError(error);
     });
-  return new ReadableStream<Uint8Array>(
+  const stream = new ReadableStream<Uint8Array>(
     {
       type: 'bytes',
       async pull(controller) {
+        untouched.delete(stream);
         // Empty chunks are skipped: a pull that enqueues nothing would not be asked again.
         let bytes: Uint8Array = new Uint8Array(0);
         while (bytes.byteLength === 0) {
@@ -113,7 +114,17 @@ export function toByteStream(
     },
     { highWaterMark: 0 },
   );
+  untouched.set(stream, { next, cancel: () => incoming.cancel() });
+  return stream;
 }
+
+interface Source {
+  next: () => Promise<IteratorResult<Chunk>>;
+  cancel: () => void;
+}
+
+/** Streams of the host that nobody has read from. What is only passed on need not go through the stream's own queues. */
+const untouched = new WeakMap<ReadableStream, Source>();
 
 /** Sends chunks to the host, no further ahead than it has granted. */
 export class OutgoingStream {
@@ -185,7 +196,21 @@ export function chunkOf(kind: number, text: string, buffer: ArrayBuffer | undefi
   return kind === BodyKind.BYTES && buffer ? new Uint8Array(buffer) : text;
 }
 
-export async function* iterateStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** The chunks of a stream, which is taken as a whole. Ending the iteration early cancels it. */
+export function iterateStream(stream: ReadableStream<Uint8Array>): AsyncIterator<Chunk> {
+  const source = stream.locked ? undefined : untouched.get(stream);
+  if (!source) return readThrough(stream);
+  untouched.delete(stream);
+  // For everybody else it is as if it were read.
+  stream.getReader();
+  const returned = async (): Promise<IteratorResult<Chunk>> => {
+    source.cancel();
+    return { done: true, value: undefined };
+  };
+  return { next: source.next, return: returned };
+}
+
+async function* readThrough(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = stream.getReader();
   let finished = false;
   try {

@@ -33,7 +33,8 @@ async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<glob
   };
   try {
     const { head: reply, body } = await send(await bodyOf(request));
-    return toResponse(reply, request.integrity === '' ? body : await verified(body, request.integrity));
+    const { urlList } = getRequestState(request);
+    return toResponse(reply, request.integrity === '' ? body : await verified(body, request.integrity), urlList);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw networkError(error);
@@ -61,12 +62,17 @@ async function bodyOf(request: globalThis.Request) {
  * As the standard has it for a fetch: its URLs are part of it, also of its clones, and its headers cannot be changed. Made without the
  * constructor, which would check again what comes from the host.
  */
-function toResponse(reply: FetchReplyHead, body: ReadableStream<Uint8Array> | null): globalThis.Response {
+function toResponse(
+  reply: FetchReplyHead,
+  body: ReadableStream<Uint8Array> | null,
+  asked: readonly URL[] = [],
+): globalThis.Response {
   const { status, statusText, headers, url, redirected } = reply;
   const headersList = new HeadersList();
   for (const [name, value] of headers) headersList.append(name, value, false);
   const stream = NULL_BODY.has(status) ? null : body;
-  const last = new URL(url);
+  // Parsing it once more would take longer than all the rest.
+  const last = asked.find(({ href }) => href === url) ?? new URL(url);
   const inner = makeResponse({
     type: 'basic',
     status,
