@@ -56,6 +56,15 @@ export class Outbox {
     );
   }
 
+  /** The last one that an earlier process of this node has left unsent; 0 without one. */
+  async lastLeft(): Promise<bigint> {
+    const [row] = await this.database.query<{ seq: string }>(
+      'select coalesce(max(seq), 0) as seq from cluster.outbox where node = $1 and sent_at is null',
+      [this.node],
+    );
+    return BigInt(row!.seq);
+  }
+
   /** Those that nodes have left behind that are gone. Several may send them: they are known by their ids. */
   orphans(limit: number): Promise<KeptEvent[]> {
     return this.database.query<KeptEvent>(

@@ -12,6 +12,10 @@ describe('an event on its way', () => {
     expect(decode(message, 'one')).toBeUndefined();
   });
 
+  it('that an earlier process has left arrives at its own node, too', () => {
+    expect(decode(encode('one', JSON.stringify(event), true), 'one')).toEqual({ ...event, node: 'one' });
+  });
+
   it.each(['', 'no JSON', '[]', '{"node":"one"}', encode('one', '{}'), encode('', JSON.stringify(event))])(
     'is none: %j',
     (message) => expect(decode(message, 'two')).toBeUndefined(),

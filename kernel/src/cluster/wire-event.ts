@@ -5,6 +5,7 @@ import { Compile } from 'typebox/compile';
 /** An event on its way between nodes, with who sent it. Other nodes may run another version: what they send is checked. */
 const WireEvent = Type.Object({
   node: Type.String({ minLength: 1, maxLength: 100 }),
+  late: Type.Optional(Type.Literal(true)),
   event: Type.Object({
     specversion: Type.Literal('1.0'),
     id: Type.String({ minLength: 1, maxLength: 100 }),
@@ -20,10 +21,11 @@ const WireEvent = Type.Object({
 
 const compiled = Compile(WireEvent);
 
-/** `event` is the JSON of one. */
-export const encode = (node: string, event: string): string => `{"node":${JSON.stringify(node)},"event":${event}}`;
+/** `event` is the JSON of one. `late`: the process that has written it is gone, so its own node may not have heard of it either. */
+export const encode = (node: string, event: string, late = false): string =>
+  `{"node":${JSON.stringify(node)},${late ? '"late":true,' : ''}"event":${event}}`;
 
-/** Undefined for what is no event, and for one that this node has sent itself. */
+/** Undefined for what is no event, and for one that this process has sent itself. */
 export function decode(text: string, self: string): CloudEvent | undefined {
   let value: unknown;
   try {
@@ -32,6 +34,6 @@ export function decode(text: string, self: string): CloudEvent | undefined {
     return undefined;
   }
   if (!compiled.Check(value)) return undefined;
-  const { node, event } = value as Static<typeof WireEvent>;
-  return node === self ? undefined : ({ ...event, node } as CloudEvent);
+  const { node, late, event } = value as Static<typeof WireEvent>;
+  return node === self && !late ? undefined : ({ ...event, node } as CloudEvent);
 }

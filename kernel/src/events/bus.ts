@@ -1,11 +1,11 @@
 import { AtollError, type CloudEvent, type JsonSchema } from '@atoll/plugin-sdk/contract';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { afterCommit } from '../database/index.js';
 import { adoptEvent, createEvent, type EmitOptions } from './envelope.js';
 import { ListenerQueue } from './queue.js';
 import { withTimeLimit } from './time-limit.js';
 import { isTopic, patternProblem, topicMatcher } from './topic.js';
+import { NO_TRANSACTIONS, type Transactions } from './transactions.js';
 import { type EventTransport, LocalTransport } from './transport.js';
 
 export type EventListener = (event: CloudEvent) => unknown;
@@ -24,6 +24,8 @@ export interface EventBusOptions {
   /** How long a listener may take for one event, in ms; 30 000 when absent. */
   listenerTimeoutMs?: number;
   transport?: EventTransport;
+  /** For events that tell of changes in a database. */
+  transactions?: Transactions;
   /** Told of what goes wrong, for the log; of overflow once per burst. `subject` is a pattern or a topic. */
   onProblem?: (problem: BusProblem, subject: string, error?: unknown) => void;
 }
@@ -89,12 +91,14 @@ export class EventBus {
   readonly #topics = new Map<string, TopicCheck>();
   readonly #durable = new Map<string, boolean>();
   readonly #transport: EventTransport;
+  readonly #transactions: Transactions;
   readonly #counts = { emitted: 0, received: 0, delivered: 0, failed: 0, timedOut: 0 };
   /** Of listeners that are gone. */
   #droppedBefore = 0;
 
   constructor(private readonly options: EventBusOptions) {
     this.#transport = options.transport ?? new LocalTransport();
+    this.#transactions = options.transactions ?? NO_TRANSACTIONS;
     this.#transport.onReceive((event) => this.#receive(event));
   }
 
@@ -151,7 +155,7 @@ export class EventBus {
     const event = this.#create(topic, data, options);
     const kept = this.#isDurable(topic) && this.#transport.keep !== undefined;
     if (kept) await this.#transport.keep!(event);
-    afterCommit(() => {
+    this.#transactions.afterCommit(() => {
       this.#counts.emitted++;
       this.#enqueue(event);
       if (!kept) this.#publish(event);
@@ -159,9 +163,9 @@ export class EventBus {
     return event;
   }
 
-  /** Whether `record` writes to the database, so that it is worth a transaction. */
-  get keeps(): boolean {
-    return this.#transport.keep !== undefined;
+  /** Runs a change with the events that it records: in one transaction, where events are kept in the database. */
+  together<T>(change: () => Promise<T>): Promise<T> {
+    return this.#transport.keep ? this.#transactions.run(change) : change();
   }
 
   /** Runs all listeners at once and resolves with what failed, when all have ended or had their time. */

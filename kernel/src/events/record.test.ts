@@ -1,6 +1,7 @@
 import type { CloudEvent } from '@atoll/plugin-sdk/contract';
 import { Type } from 'typebox';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterCommit } from '../database/index.js';
 import { openTestDatabase, type TestDatabase } from '../database/testing.js';
 import { EventBus } from './bus.js';
 import type { EventTransport } from './transport.js';
@@ -20,7 +21,8 @@ beforeEach(() => {
     onReceive: () => {},
     close: async () => {},
   };
-  bus = new EventBus({ queueLimit: 10, transport });
+  const transactions = { run: <T>(work: () => Promise<T>) => test.database.transaction(work), afterCommit };
+  bus = new EventBus({ queueLimit: 10, transport, transactions });
   bus.subscribe('**', ({ type }: CloudEvent) => done.push(`heard ${type}`));
 });
 
@@ -46,6 +48,18 @@ it('one of a transaction that is rolled back never was', async () => {
   await expect(failing).rejects.toThrow('no');
   await bus.idle();
   expect(done).toEqual([]);
+});
+
+it('a change and its events are one transaction, where they are kept', async () => {
+  const failing = bus.together(async () => {
+    await test.database.query('create table changed (id int)');
+    await bus.record('user.created', 1);
+    throw new TypeError('no');
+  });
+  await expect(failing).rejects.toThrow('no');
+  await bus.idle();
+  expect(done).toEqual(['kept user.created']);
+  expect(await test.database.query(`select to_regclass('changed') as found`)).toEqual([{ found: null }]);
 });
 
 it('without a transaction it is published at once', async () => {

@@ -78,7 +78,8 @@ async function settle(
     setConfig(record, config);
     try {
       reconciler.effectiveConfig(record, record.folder);
-      if (record.instance && desired === 'enabled') await reconciler.swap(record, record.folder);
+      if (record.instance && desired === 'enabled')
+        reconciler.tellSwapped([await reconciler.swap(record, record.folder)]);
     } catch (error) {
       setConfig(record, before);
       return textOf(error);

@@ -15,7 +15,7 @@ export class CrashPolicy {
 
   constructor(
     private readonly options: CrashPolicyOptions,
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   /** Counts a crash. */

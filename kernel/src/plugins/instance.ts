@@ -244,9 +244,9 @@ export class PluginInstance {
 
   /** Waits until nothing is in flight and no event is left, at most this long. */
   async drain(timeoutMs: number): Promise<void> {
-    const until = Date.now() + timeoutMs;
+    const until = performance.now() + timeoutMs;
     const busy = () => (this.isolate?.client.inFlight ?? 0) > 0 || this.#finishing.size > 0;
-    while (busy() && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (busy() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
   /** Withdraws what it registered and ends what it holds, the isolate among it. */

@@ -10,7 +10,7 @@ import { PluginPermissions } from './permissions/plugin-permissions.js';
 import { Recordings } from './rehearsal/recordings.js';
 import { Rehearsals, type RehearsalsDeps } from './rehearsal/rehearsals.js';
 import { manifestOf, type PluginRecord, toInfo } from './record.js';
-import { Reconciler, type ReconcilerDeps } from './reconciler.js';
+import { Reconciler, type ReconcilerDeps, type Swapped } from './reconciler.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
 import type {
   ChannelCall,
@@ -138,7 +138,7 @@ export class PluginManager implements PluginHost {
         throw new AtollError('PLUGIN_CLASH', `The folder now holds the plugin "${folder.manifest.id}".`);
       if (record.instance) {
         this.#reconciler.assertFits(folder);
-        await this.#reconciler.swap(record, folder, options);
+        this.#reconciler.tellSwapped([await this.#reconciler.swap(record, folder, options)]);
       } else {
         record.folder = folder;
         if (record.state === 'failed' || record.state === 'quarantined') this.#reconciler.set(record, 'installed');
@@ -176,17 +176,18 @@ export class PluginManager implements PluginHost {
     return this.#change(id, async (record) => {
       assertNoCanary(record);
       const before = record.storedConfig;
+      const swapped: Swapped[] = [];
       record.storedConfig = values;
       try {
         this.#reconciler.effectiveConfig(record, record.folder);
-        if (record.instance) await this.#reconciler.swap(record, record.folder);
+        if (record.instance) swapped.push(await this.#reconciler.swap(record, record.folder));
       } catch (error) {
         setConfig(record, before);
         throw error;
       }
       if (record.state === 'failed') this.#reconciler.set(record, 'installed');
       await this.#reconciler.reconcile();
-      await this.#save(record);
+      await this.#save(record, swapped);
     });
   }
 
@@ -202,7 +203,7 @@ export class PluginManager implements PluginHost {
 
   /** Waits until a plugin that is just (re)starting is up or has failed, for a moment at most. */
   async settled(id: string): Promise<void> {
-    const until = Date.now() + SETTLE_MS;
+    const until = performance.now() + SETTLE_MS;
     const busy = () => {
       const record = this.#reconciler.records.get(id);
       return (
@@ -210,7 +211,7 @@ export class PluginManager implements PluginHost {
         (record.state === 'starting' || (record.state === 'installed' && record.desired === 'enabled'))
       );
     };
-    while (busy() && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (busy() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
   async callChannel({ channel, data, principal, traceparent, signal }: ChannelCall): Promise<unknown> {
@@ -249,10 +250,11 @@ export class PluginManager implements PluginHost {
     );
   }
 
-  async #save(record: PluginRecord): Promise<void> {
+  async #save(record: PluginRecord, swapped: readonly Swapped[] = []): Promise<void> {
     const { desired, storedConfig } = record;
     const state: DesiredState = { desired, ...(storedConfig && { config: storedConfig }) };
-    record.generation = await this.deps.store.save(new Map([[manifestOf(record).id, state]]));
+    const states = new Map([[manifestOf(record).id, state]]);
+    record.generation = await this.#reconciler.keep(swapped, () => this.deps.store.save(states));
   }
 }
 

@@ -6,7 +6,7 @@ import { CrashPolicy } from './crash-policy.js';
 import { LogRing } from './log-ring.js';
 import { mountClash } from './mount-clash.js';
 import { manifestOf, type PluginRecord } from './record.js';
-import type { Reconciler } from './reconciler.js';
+import type { Reconciler, Swapped } from './reconciler.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
 import type { PluginLogLine, SwapOptions } from './types.js';
 
@@ -22,7 +22,11 @@ export interface PluginSetDeps {
   onLog: (plugin: string, line: PluginLogLine) => void;
 }
 
-type Undo = () => Promise<void>;
+/** What has been done of a change. */
+interface Done {
+  undo: (() => Promise<unknown>)[];
+  swapped: Swapped[];
+}
 
 /** Which plugins there are: puts them in at the start, and changes the set as a transaction. */
 export class PluginSet {
@@ -55,12 +59,12 @@ export class PluginSet {
     options: SwapOptions = {},
   ): Promise<void> {
     await this.reconciler.exclusive(async () => {
-      const undo: Undo[] = [];
+      const done: Done = { undo: [], swapped: [] };
       try {
-        for (const change of changes) await this.#apply(change, options, undo);
-        await commit();
+        for (const change of changes) await this.#apply(change, options, done);
+        await this.reconciler.keep(done.swapped, commit);
       } catch (error) {
-        for (const step of undo.reverse()) await step().catch((failure: unknown) => this.#couldNotUndo(failure));
+        for (const step of done.undo.reverse()) await step().catch((failure: unknown) => this.#couldNotUndo(failure));
         throw error;
       } finally {
         await this.reconciler.reconcile();
@@ -70,23 +74,24 @@ export class PluginSet {
 
   /** One change that others have made already; when it fails, all is as before. Only within `exclusive`. */
   async applyAlone(change: PluginChange, options: SwapOptions): Promise<void> {
-    const undo: Undo[] = [];
+    const done: Done = { undo: [], swapped: [] };
     try {
-      await this.#apply(change, options, undo);
+      await this.#apply(change, options, done);
+      this.reconciler.tellSwapped(done.swapped);
     } catch (error) {
-      for (const step of undo.reverse()) await step().catch((failure: unknown) => this.#couldNotUndo(failure));
+      for (const step of done.undo.reverse()) await step().catch((failure: unknown) => this.#couldNotUndo(failure));
       throw error;
     }
   }
 
-  async #apply({ id, folder }: PluginChange, options: SwapOptions, undo: Undo[]): Promise<void> {
+  async #apply({ id, folder }: PluginChange, options: SwapOptions, { undo, swapped }: Done): Promise<void> {
     const record = this.reconciler.records.get(id);
     if (record) assertNoCanary(record);
     if (!folder) return record && this.#takeAway(record, undo);
     if (!record) return this.#bringIn(folder, undo);
     const before = record.folder;
     if (record.instance) {
-      await this.reconciler.swap(record, folder, options);
+      swapped.push(await this.reconciler.swap(record, folder, options));
       undo.push(() => this.reconciler.swap(record, before));
       return;
     }
@@ -97,7 +102,7 @@ export class PluginSet {
     await this.#startChanged(record);
   }
 
-  async #bringIn(folder: PluginFolder, undo: Undo[]): Promise<void> {
+  async #bringIn(folder: PluginFolder, undo: Done['undo']): Promise<void> {
     const clash = this.#clash(folder);
     if (clash) throw clash;
     const { id } = folder.manifest;
@@ -109,7 +114,7 @@ export class PluginSet {
     await this.#startChanged(record);
   }
 
-  async #takeAway(record: PluginRecord, undo: Undo[]): Promise<void> {
+  async #takeAway(record: PluginRecord, undo: Done['undo']): Promise<void> {
     const { records } = this.reconciler;
     const { id } = manifestOf(record);
     undo.push(async () => {

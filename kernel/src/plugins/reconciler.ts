@@ -35,6 +35,14 @@ export interface ReconcilerDeps {
   fakes?: Fakes;
 }
 
+/** What `plugin.swapped` tells. */
+export interface Swapped {
+  id: string;
+  from: string | null;
+  to: string;
+  ms: number;
+}
+
 /** What a test puts in the place of other plugins and of the time. */
 export interface Fakes {
   /** Services that count as provided. */
@@ -159,8 +167,11 @@ export class Reconciler {
     record.startMs = Math.round(performance.now() - began);
   }
 
-  /** Starts another version beside the running one and puts it in its place. When that fails, the running one has never stopped. */
-  async swap(record: PluginRecord, folder: PluginFolder, options: SwapOptions = {}): Promise<void> {
+  /**
+   * Starts another version beside the running one and puts it in its place. When that fails, the running one has never stopped. Resolves with
+   * what is to be told of it, with the change that it belongs to.
+   */
+  async swap(record: PluginRecord, folder: PluginFolder, options: SwapOptions = {}): Promise<Swapped> {
     const clash = mountClash(folder, this.records.values(), record);
     if (clash) throw clash;
     const began = performance.now();
@@ -168,11 +179,26 @@ export class Reconciler {
     const candidate = await this.#launcher.launch(record, folder, this.effectiveConfig(record, folder));
     await this.exchange(record, folder, candidate, options);
     record.startMs = Math.round(performance.now() - began);
-    this.deps.events.emit('plugin.swapped', {
+    return {
       id: candidate.id,
       from: from?.manifest.version ?? null,
       to: candidate.manifest.version,
       ms: record.startMs,
+    };
+  }
+
+  /** Of swaps that are no part of a change in the database. */
+  tellSwapped(swaps: readonly Swapped[]): void {
+    for (const swapped of swaps) this.deps.events.emit('plugin.swapped', swapped);
+  }
+
+  /** Makes a change last, and tells of the swaps that it consisted of as part of it. */
+  keep<T>(swaps: readonly Swapped[], commit: () => Promise<T>): Promise<T> {
+    const { events } = this.deps;
+    return events.together(async () => {
+      const result = await commit();
+      for (const swapped of swaps) await events.record('plugin.swapped', swapped);
+      return result;
     });
   }
 
@@ -311,7 +337,10 @@ export class Reconciler {
       if (record.canary?.candidate === instance) record.canary.rollBack('Its cell had to be given up.');
       if (record.instance !== instance || this.#closing) return;
       this.#moved.add(instance);
-      await this.swap(record, record.folder).catch(() => {});
+      await this.swap(record, record.folder).then(
+        (swapped) => this.tellSwapped([swapped]),
+        () => {},
+      );
     });
   }
 

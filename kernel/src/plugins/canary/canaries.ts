@@ -41,8 +41,8 @@ export class Canaries {
       }
       const over: CanaryView = { ...kept, ...endOf(kept, record), endedAt: new Date().toISOString() };
       if (record) record.lastCanary = over;
-      await this.deps.store.save(over);
-      this.#tell(over, true);
+      await this.#save(over);
+      this.#note(over, true);
     }
   }
 
@@ -80,7 +80,7 @@ export class Canaries {
       }
       const view = record.canary!.view();
       await this.#write(view);
-      this.#tell(view, false);
+      this.#note(view, false);
       return view;
     });
   }
@@ -136,7 +136,7 @@ export class Canaries {
       await plan.commit();
     } catch (error) {
       this.#detach(record, canary);
-      await this.reconciler.swap(record, before);
+      this.reconciler.tellSwapped([await this.reconciler.swap(record, before)]);
       throw error;
     }
   }
@@ -160,20 +160,31 @@ export class Canaries {
     const view = canary.view();
     record.lastCanary = view;
     void this.#write(view);
-    this.#tell(view, byItself);
+    this.#note(view, byItself);
   }
 
   #write(view: CanaryView): Promise<void> {
     this.#writing = this.#writing
-      .then(() => this.deps.store.save(view))
-      .catch((error) => this.deps.onProblem(view.id, 'a canary could not be recorded', error));
+      .then(() => this.#save(view))
+      .catch((error) => {
+        this.deps.onProblem(view.id, 'a canary could not be recorded', error);
+        // So it is all the same.
+        this.deps.events.emit(topicOf(view), told(view));
+      });
     return this.#writing;
   }
 
-  #tell({ id, from, to, state, reason, running, candidate }: CanaryView, byItself: boolean): void {
-    const told = { id, from, to, ...(reason !== undefined && { reason }) };
-    this.deps.events.emit(`plugin.canary.${state === 'running' ? 'started' : state}`, told);
-    if (byItself) this.deps.onDeed(`plugins.canary.${state}`, id, { ...told, running, candidate });
+  #save(view: CanaryView): Promise<void> {
+    const { events, store } = this.deps;
+    return events.together(async () => {
+      await store.save(view);
+      await events.record(topicOf(view), told(view));
+    });
+  }
+
+  #note(view: CanaryView, byItself: boolean): void {
+    const { id, state, running, candidate } = view;
+    if (byItself) this.deps.onDeed(`plugins.canary.${state}`, id, { ...told(view), running, candidate });
   }
 
   #running(record: PluginRecord): Canary {
@@ -187,6 +198,10 @@ export class Canaries {
     return record;
   }
 }
+
+const topicOf = ({ state }: CanaryView): string => `plugin.canary.${state === 'running' ? 'started' : state}`;
+
+const told = ({ id, from, to, reason }: CanaryView) => ({ id, from, to, ...(reason !== undefined && { reason }) });
 
 /** The kernel may have ended between the promotion and its being told. */
 function endOf({ to }: CanaryView, record: PluginRecord | undefined): { state: End; reason: string } {

@@ -27,7 +27,8 @@ const JUDGE_MS = 200;
 /** Two versions that run side by side, the share of calls that each gets, and what came of them. */
 export class Canary {
   readonly #split: Split;
-  readonly #began = Date.now();
+  readonly #startedAt = new Date();
+  readonly #began = performance.now();
   readonly #timer: NodeJS.Timeout;
   #running: PluginInstance;
   /** CPU time that the running version had used before, in ms. */
@@ -109,7 +110,7 @@ export class Canary {
       to: candidate.version,
       state: this.#over?.state ?? 'running',
       ...(this.#over && { reason: this.#over.reason }),
-      startedAt: new Date(this.#began).toISOString(),
+      startedAt: this.#startedAt.toISOString(),
       ...(this.#over && { endedAt: this.#over.at.toISOString() }),
       spec,
       running,
@@ -127,7 +128,7 @@ export class Canary {
   #verdict(): Verdict {
     const [candidate, running] = [this.candidate.meter, this.#running.meter];
     if (!candidate || !running) return { outcome: 'wait' };
-    return judge(candidate.figures(), running.figures(), Date.now() - this.#began, this.plan.spec.rule);
+    return judge(candidate.figures(), running.figures(), performance.now() - this.#began, this.plan.spec.rule);
   }
 
   #figures(): { running: VersionFigures; candidate: VersionFigures } {

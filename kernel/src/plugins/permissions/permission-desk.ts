@@ -1,5 +1,6 @@
 import { AtollError, type ErrorCode } from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
+import { afterCommit } from '../../database/index.js';
 import type { EventBus } from '../../events/index.js';
 import type { IdentityChanges } from '../../identity/changes.js';
 import { type Grant, parseGrants } from '../../net/index.js';
@@ -124,9 +125,12 @@ export class PermissionDesk {
     const [before, after] = [effective(asked, entry.narrowing), effective(asked, narrowing)];
     const changes = this.deps.changes();
     changes.note({ target: `plugin:${id}`, before: toTexts(before), after: toTexts(after) });
-    await changes.apply(`permissions:${id}`, () => this.deps.store.setNarrowing(id, narrowing));
-    this.#hold(id, narrowing);
-    this.deps.events.emit('plugin.permissions.changed', { id, granted: toTexts(after) });
+    await changes.apply(`permissions:${id}`, async () => {
+      await this.deps.store.setNarrowing(id, narrowing);
+      // Whoever hears of it finds it so.
+      afterCommit(() => this.#hold(id, narrowing));
+      await this.deps.events.record('plugin.permissions.changed', { id, granted: toTexts(after) });
+    });
     return this.view(manifest);
   }
 

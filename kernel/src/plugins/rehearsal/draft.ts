@@ -11,6 +11,7 @@ export type LeftOut = 'tooLarge' | 'binary' | 'notRepeatable' | 'busy';
 /** A call that is being recorded. What it gathers in the clear is gone when the call ends. */
 export class Draft {
   leftOut: LeftOut | undefined;
+  readonly began = performance.now();
   #bytes = 0;
 
   constructor(

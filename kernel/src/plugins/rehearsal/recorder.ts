@@ -140,7 +140,7 @@ export class CallRecorder {
     if (!this.#drafts.delete(request)) return;
     if (output.error && CIRCUMSTANCES.has(output.error.code as ErrorCode)) draft.leaveOut('notRepeatable');
     if (draft.leftOut) return void this.leftOut[draft.leftOut]++;
-    attempt(() => this.#keep({ ...draft.call, ms: Date.now() - draft.call.at, output }));
+    attempt(() => this.#keep({ ...draft.call, ms: Math.round(performance.now() - draft.began), output }));
   }
 
   #keep(call: RecordedCall): void {

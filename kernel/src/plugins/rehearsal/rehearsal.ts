@@ -94,11 +94,11 @@ export class Rehearsal {
     };
     const plugin = await ClosedPlugin.open(supervisor, spec, { setup, mask: hide });
     const replay = new Replay(plugin, { manifest, lenient, maskOutput: (one) => maskOutput(one, masker, base) });
-    const until = Date.now() + timeoutMs;
+    const until = performance.now() + timeoutMs;
     const played: ReplayedCall[] = [];
     try {
       for (const [at, call] of calls.entries()) {
-        if (Date.now() > until) break;
+        if (performance.now() > until) break;
         played.push(await replay.play(call, options.before?.calls[at]?.hostCalls ?? call.hostCalls, at + 1));
       }
       await plugin.advance(AFTERWARDS_MS).catch(() => {});
