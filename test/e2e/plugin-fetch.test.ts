@@ -74,6 +74,12 @@ const SOURCE = (up: string, far: string) => `
       parts.push(new TextDecoder().decode(value));
     }
   });
+  http.get('/passed-on', async () => {
+    const from = await fetch(UP + '/text');
+    const to = await fetch(UP + '/echo', { method: 'POST', body: from.body, duplex: 'half' });
+    const again = await from.text().catch(failure);
+    return { text: await to.text(), locked: from.body.locked, again: again.typeError };
+  });
   http.get('/request-streams', async () => {
     let controller;
     const upload = new ReadableStream({ start: (it) => { controller = it; } });
@@ -274,6 +280,9 @@ describe('answers', () => {
   });
 
   it('can be read into memory of one’s own', async () => expect(await get('/byob')).toEqual(['some', ' tex', 't']));
+
+  it('can be passed on, once', async () =>
+    expect(await get('/passed-on')).toEqual({ text: 'some text', locked: true, again: true }));
 
   it('stream through to the client, chunk by chunk', async () => {
     let send!: (text: string) => void;

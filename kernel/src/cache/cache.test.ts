@@ -24,7 +24,7 @@ const never = new AbortController().signal;
 
 let plugin: string;
 const at = (key: string, org = 'default', of = plugin) => ({ plugin: of, org, key });
-const loader = (more: object = {}) => ({ deadline: Date.now() + 5_000, alive: () => true, ...more });
+const loader = (more: object = {}) => ({ deadline: performance.now() + 5_000, alive: () => true, ...more });
 
 async function readValue(cache: CacheService, key: string, org = 'default', of = plugin): Promise<unknown> {
   const entry = await cache.get(at(key, org, of));
@@ -180,7 +180,7 @@ describe.each(backends)('a cache in %s', (name, open) => {
     await cache.finish(plugin, lead.lead, json('too late'), {});
     expect(await readValue(cache, 'k')).toBe('heir');
 
-    await cache.board(at('slow'), [], loader({ deadline: Date.now() + 50 }), never);
+    await cache.board(at('slow'), [], loader({ deadline: performance.now() + 50 }), never);
     expect(await cache.board(at('slow'), [], loader(), never)).toHaveProperty('lead');
   });
 
@@ -245,6 +245,58 @@ describe('a cache in memory', () => {
     expect(await store.get(key)).toBeUndefined();
     await store.invalidate(key, ['t']);
     store.close();
+  });
+
+  it.each([3_600_000, -3_600_000])(
+    'keeps entries as long as it should when the clock is set by %d ms',
+    async (step) => {
+      vi.useFakeTimers();
+      // Nothing is made at the very moment that the process starts.
+      vi.advanceTimersByTime(1);
+      try {
+        const store = new MemoryCacheStore(LIMITS);
+        const key = { plugin: 'p', org: 'default', key: 'k' };
+        await store.set(key, json('x'), { ttlMs: 100, tags: [] });
+        vi.setSystemTime(Date.now() + step);
+        vi.advanceTimersByTime(99);
+        expect(await store.get(key)).toEqual(json('x'));
+        vi.advanceTimersByTime(2);
+        expect(await store.get(key)).toBeUndefined();
+        store.close();
+      } finally {
+        vi.useRealTimers();
+      }
+    },
+  );
+});
+
+describe.runIf(TEST_REDIS)('when the clock of Redis was set back', () => {
+  it('what is from before that is loaded anew, and kept again', async () => {
+    const redis = connectRedis(TEST_REDIS!, pino({ level: 'silent' }));
+    const cache = new CacheService(new RedisCacheStore(redis, LIMITS), LIMITS, () => {});
+    plugin = `p-${randomUUID()}`;
+    const prefix = `atoll:cache:{${plugin}}:`;
+    await vi.waitFor(async () => {
+      await cache.set(at('k'), json('old'), { tags: ['t'] });
+      expect(await readValue(cache, 'k')).toBe('old');
+    });
+    // Microseconds: what was in the present is an hour ahead now.
+    await redis.zincrby(`${prefix}use`, 3_600_000_000, 'default:k');
+    expect(await readValue(cache, 'k')).toBeUndefined();
+    await cache.invalidate(at(''), ['t']);
+    await redis.set(`${prefix}m:t:default:t`, String((Date.now() + 3_600_000) * 1_000));
+    // Whether this was invalidated while it was loaded nobody can tell, but of the next one they can.
+    await load(cache, 'k', async () => 'doubtful', ['t']);
+    expect(await readValue(cache, 'k')).toBeUndefined();
+    await load(cache, 'k', async () => 'new', ['t']);
+    expect(await readValue(cache, 'k')).toBe('new');
+    // Somebody who loads, and is gone.
+    await redis.set(`${prefix}l:default:gone`, 'x', 'PX', 3_600_000);
+    const patience = AbortSignal.timeout(300);
+    await cache.board(at('gone'), [], loader(), patience).catch(() => {});
+    expect(await redis.pttl(`${prefix}l:default:gone`)).toBeLessThanOrEqual(LIMITS.maxLoadMs);
+    await cache.purge(plugin);
+    redis.disconnect();
   });
 });
 

@@ -4,7 +4,7 @@ import type { CacheEntry, CacheKey, CacheSpace, CacheStore, Claim, EntryOptions 
 /** What became of a load. `again`: nothing; whoever still wants the value loads it. */
 export type Landing = { entry: CacheEntry } | { nothing: true } | { error: WireError } | { again: true };
 
-/** Who loads: until when, and whether it still can. */
+/** Who loads: until when by `performance.now()`, and whether it still can. */
 export interface Loader {
   deadline: number;
   alive(): boolean;
@@ -38,7 +38,7 @@ class Flight {
   ) {}
 
   get lost(): boolean {
-    return !this.over && (Date.now() >= this.expires || !this.alive());
+    return !this.over && (performance.now() >= this.expires || !this.alive());
   }
 }
 
@@ -112,8 +112,8 @@ export class Flights {
     const count = this.#counts.get(at.plugin) ?? 0;
     if (count >= MAX_PER_PLUGIN)
       throw new AtollError('OVERLOADED', `"${at.plugin}" already loads ${count} values into its cache.`);
-    const leaseMs = Math.max(1, Math.min(loader.deadline - Date.now(), this.options.maxLoadMs));
-    const flight = new Flight(String(++this.#next), at, tags, Date.now() + leaseMs, () => loader.alive());
+    const leaseMs = Math.max(1, Math.min(loader.deadline - performance.now(), this.options.maxLoadMs));
+    const flight = new Flight(String(++this.#next), at, tags, performance.now() + leaseMs, () => loader.alive());
     this.#counts.set(at.plugin, count + 1);
     this.#byKey.set(keyOf(at), flight);
     this.#byId.set(flight.id, flight);

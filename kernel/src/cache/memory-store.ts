@@ -75,7 +75,7 @@ export class MemoryCacheStore implements CacheStore {
 
   constructor(
     private readonly limits: CacheLimits,
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   async get(at: CacheKey): Promise<CacheEntry | undefined> {

@@ -18,11 +18,11 @@ export class RedisDoor {
 
   /** Rejects at once while Redis is away, and soon when it does not answer. */
   async run(script: string, prefix: string, args: readonly Argument[]): Promise<unknown> {
-    if (this.redis.status !== 'ready' || Date.now() < this.#closedUntil) throw new Error('Redis is away.');
+    if (this.redis.status !== 'ready' || performance.now() < this.#closedUntil) throw new Error('Redis is away.');
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        this.#closedUntil = Date.now() + PAUSE_MS;
+        this.#closedUntil = performance.now() + PAUSE_MS;
         reject(new Error(`Redis did not answer within ${this.timeoutMs} ms.`));
       }, this.timeoutMs);
     });

@@ -10,6 +10,8 @@
 const COMMON = `
 local P = KEYS[1]
 local function now() local t = redis.call('TIME'); return t[1] * 1000000 + t[2] end
+-- What is said to be in the future is from before the clock was set back. Then it can't be told how old it is.
+local function ahead(n) return n and tonumber(n) > now() + 1000000 end
 local function text(n) return string.format('%.0f', n) end
 local function drop(id)
   local found = redis.call('UNLINK', P .. 'e:' .. id)
@@ -33,7 +35,7 @@ local function find(id)
   local data = redis.call('GET', P .. 'e:' .. id)
   if not data then return nil end
   local tags = redis.call('HGET', P .. 'tags', id)
-  local whole = tags and redis.call('HEXISTS', P .. 'size', id) == 1
+  local whole = tags and redis.call('HEXISTS', P .. 'size', id) == 1 and not ahead(redis.call('ZSCORE', P .. 'use', id))
   if whole then
     for _, tag in ipairs(cjson.decode(tags)) do
       if redis.call('SISMEMBER', P .. 't:' .. tag, id) == 0 then whole = false end
@@ -49,11 +51,14 @@ end
 export const GET = `${COMMON}${FIND}
 return find(ARGV[1]) or false`;
 
-/** id, name of the lock, its ms → {entry}, {false, since} with the lock, or {} when another has it. */
+/** id, name of the lock, its ms, most ms of any → {entry}, {false, since} with the lock, or {} when another has it. */
 export const CLAIM = `${COMMON}${FIND}
 local data = find(ARGV[1])
 if data then return {data} end
-if redis.call('SET', P .. 'l:' .. ARGV[1], ARGV[2], 'NX', 'PX', ARGV[3]) then return {false, text(now())} end
+local lock = P .. 'l:' .. ARGV[1]
+if redis.call('SET', lock, ARGV[2], 'NX', 'PX', ARGV[3]) then return {false, text(now())} end
+-- It is from before the clock was set back.
+if redis.call('PTTL', lock) > tonumber(ARGV[4]) then redis.call('PEXPIRE', lock, ARGV[4]) end
 return {}`;
 
 /** id, name of the lock. */
@@ -74,7 +79,10 @@ if ARGV[9] ~= '' then
   for _, tag in ipairs(list) do marks[#marks + 1] = 't:' .. tag end
   for _, what in ipairs(marks) do
     local at = redis.call('GET', P .. 'm:' .. what)
-    if at and tonumber(at) >= tonumber(ARGV[9]) then return 0 end
+    if at and tonumber(at) >= tonumber(ARGV[9]) then
+      if ahead(at) then redis.call('DEL', P .. 'm:' .. what) end
+      return 0
+    end
   end
 else
   mark('k:' .. id, ARGV[10])

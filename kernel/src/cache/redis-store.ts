@@ -80,11 +80,16 @@ export class RedisCacheStore implements CacheStore {
 
   async claim(at: CacheKey, leaseMs: number, signal: AbortSignal): Promise<Claimed> {
     const lock = randomUUID();
-    const until = Date.now() + leaseMs;
+    const until = performance.now() + leaseMs;
     for (;;) {
-      const answer = await this.#ask(at.plugin, scripts.CLAIM, [idOf(at), lock, Math.ceil(leaseMs)]);
+      const answer = await this.#ask(at.plugin, scripts.CLAIM, [
+        idOf(at),
+        lock,
+        Math.ceil(leaseMs),
+        this.options.maxLoadMs,
+      ]);
       // Redis is away, or others take too long: it is loaded here.
-      if (!Array.isArray(answer) || Date.now() >= until) return { claim: {} };
+      if (!Array.isArray(answer) || performance.now() >= until) return { claim: {} };
       const [data, since] = answer as [Buffer | null, Buffer?];
       if (data instanceof Buffer) return { entry: decode(data) };
       if (since) return { claim: { lock, since: since.toString() } };

@@ -1,5 +1,5 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import type { Database } from '../database/index.js';
+import type { Database, LeaseClock } from '../database/index.js';
 import type { Self } from './self.js';
 import { Turns } from '../turns.js';
 
@@ -16,13 +16,17 @@ export class ChangeLease {
 
   constructor(
     private readonly database: Database,
+    private readonly clock: LeaseClock,
     self: Self,
   ) {
     this.#holder = `${self.id} ${self.incarnation}`;
   }
 
-  /** What is said of the holder in SQL: only then may anything be changed. `$1` is for `holder`. */
-  static readonly HELD = 'holder = $1 and held_until > now()';
+  /**
+   * What is said of the holder in SQL: only then may anything be changed. `$1` is for `holder`. Whoever takes it after its time says so there:
+   * the time itself may have been set.
+   */
+  static readonly HELD = 'holder = $1';
 
   get holder(): string {
     return this.#holder;
@@ -66,12 +70,22 @@ export class ChangeLease {
   }
 
   async #take(): Promise<boolean> {
+    const { now } = await this.clock.read();
     const rows = await this.database.query(
       `update cluster.state set holder = $1, held_until = now() + interval '${HOLD_SECONDS} seconds'
-        where holder is null or holder = $1 or held_until < now() returning id`,
-      [this.#holder],
+        where holder is null or holder = $1 or held_until < least(now(), $2) returning id`,
+      [this.#holder, now],
     );
+    if (rows.length === 0) await this.#catchUpWithClock();
     return rows.length > 0;
+  }
+
+  /** When the clock was set back: nobody can hold it for longer than from now on. */
+  async #catchUpWithClock(): Promise<void> {
+    const most = `now() + interval '${HOLD_SECONDS} seconds'`;
+    await this.database.query(
+      `update cluster.state set held_until = ${most} where held_until > ${most} + interval '1 second'`,
+    );
   }
 
   /** When that can't be said now, it ends by itself. */

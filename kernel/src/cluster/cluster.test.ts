@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type PluginOnDisk, writePlugin } from '../../../test/support/plugin-folder.js';
 import { TEST_SERVER } from '../database/testing.js';
 import { TestKernel } from '../identity/testing.js';
@@ -85,6 +85,29 @@ describe.runIf(TEST_SERVER)('on a server', () => {
     // And it goes on when the other one is done, or is no more.
     expect((await put('after')).status).toBe(200);
     expect(await generation()).toBe(before + 1);
+  });
+
+  const node = (id: string) => kernel.call<{ state: string }>('GET', `/api/v1/nodes/${id}`);
+
+  it('a node that has ended is missed although the clock was set back, and keeps nobody from changing anything', async () => {
+    await kernel.database.query(
+      `insert into cluster.node (id, incarnation, host, pid, address, version, started_at, seen_at, alive_until, state, generation, problems)
+       values ('gone', gen_random_uuid(), 'h', 1, '', '', now(), now() + interval '1 hour', now() + interval '1 hour 3 seconds', 'ready', 0, '{}')`,
+    );
+    await kernel.database.query(
+      `update cluster.state set holder = 'gone x', held_until = now() + interval '1 hour 10 seconds'`,
+    );
+    expect((await put('later')).status).toBe(200);
+    await vi.waitFor(async () => expect((await node('gone')).body.state).toBe('dead'), 20_000);
+    await kernel.database.query(`delete from cluster.node where id = 'gone'`);
+  });
+
+  it('a change goes on although the clock was set forward while it was made', async () => {
+    const change = put('slow');
+    await until('select 1 from cluster.state where holder is not null');
+    await kernel.database.query(`update cluster.state set held_until = now() - interval '1 hour'`);
+    expect((await change).status).toBe(200);
+    expect((await put('after')).status).toBe(200);
   });
 
   it('what another node has decided is done here, and acknowledged', async () => {

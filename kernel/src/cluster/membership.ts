@@ -1,7 +1,7 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { PackageStore } from '@atoll/registry';
 import type { MasterKey } from '../auth/index.js';
-import { type Database, DatabaseListener } from '../database/index.js';
+import { type Database, DatabaseListener, LeaseClock } from '../database/index.js';
 import type { Installer } from '../marketplace/installer.js';
 import type { PluginManager } from '../plugins/manager.js';
 import type { DesiredStateStore } from '../plugins/state-store.js';
@@ -59,8 +59,9 @@ export class Membership {
   ) {
     const { database, log } = deps;
     const store = deps.store();
-    this.registry = new NodeRegistry(database, self, deps.heartbeatMs);
-    this.#lease = new ChangeLease(database, self);
+    const clock = new LeaseClock(database);
+    this.registry = new NodeRegistry(database, clock, self, deps.heartbeatMs);
+    this.#lease = new ChangeLease(database, clock, self);
     this.#generations = new Generations(database, this.#lease);
     this.#sharing = new PackageSharing({ database, store, generations: this.#generations, log });
     this.#convergence = new Convergence({
@@ -85,7 +86,7 @@ export class Membership {
     await assertSameMasterKey(database, master(), this.self.id);
     const position = await this.registry.join();
     const [row] = await database.query<{ installation: string }>('select installation from cluster.state');
-    transport?.start({ installation: row!.installation, node: this.self.id, position });
+    await transport?.start({ installation: row!.installation, node: this.self.id, position });
     this.#standing = await this.#generations.repair();
     await this.#sharing.pull();
     this.#repeat(this.deps.heartbeatMs, () => this.#beat());
@@ -201,6 +202,7 @@ export class Membership {
   async #beatOnce(): Promise<void> {
     if (this.#state === 'stopping') return;
     try {
+      await this.registry.catchUpWithClock();
       await this.#lease.renew();
       await this.#judge();
       const alive = await this.registry.beat({

@@ -1,5 +1,5 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import type { Database } from '../database/index.js';
+import type { Database, LeaseClock } from '../database/index.js';
 import type { Self } from './self.js';
 
 export type NodeState = 'starting' | 'ready' | 'fenced' | 'stopping';
@@ -37,12 +37,13 @@ const LEAST_SILENCE_MS = 3_000;
 const FORGET_SECONDS = 600;
 const LOOK_MS = 250;
 
-/** The nodes on this database. Only the database's clock counts. */
+/** The nodes on this database. Only the database's clock counts, as far as it runs evenly. */
 export class NodeRegistry {
   readonly #silenceMs: number;
 
   constructor(
     private readonly database: Database,
+    private readonly clock: LeaseClock,
     private readonly self: Self,
     heartbeatMs: number,
   ) {
@@ -55,6 +56,7 @@ export class NodeRegistry {
    */
   async join(): Promise<string | undefined> {
     let firstSeen: string | undefined;
+    await this.catchUpWithClock();
     for (;;) {
       const taken = await this.#take();
       if (taken) return taken.position ?? undefined;
@@ -110,39 +112,53 @@ export class NodeRegistry {
   }
 
   async forgetDead(): Promise<void> {
+    const { now } = await this.clock.read();
     await this.database.query(
-      `delete from cluster.node where alive_until < now() - interval '${FORGET_SECONDS} seconds'`,
+      `delete from cluster.node where alive_until < least(now(), $1) - interval '${FORGET_SECONDS} seconds'`,
+      [now],
     );
   }
 
   /** Whether another node is up that has got so far. */
   async otherIsAt(generation: number): Promise<boolean> {
+    const { now } = await this.clock.read();
     const rows = await this.database.query(
-      `select 1 from cluster.node where id <> $1 and alive_until > now() and state = 'ready' and generation >= $2 limit 1`,
-      [this.self.id, generation],
+      `select 1 from cluster.node where id <> $1 and alive_until > least(now(), $3) and state = 'ready' and generation >= $2 limit 1`,
+      [this.self.id, generation, now],
     );
     return rows.length > 0;
   }
 
   /** In the order of the ids. */
   async list({ limit, after }: { limit: number; after?: string | undefined }): Promise<NodeView[]> {
-    return (await this.#rows('id > $1 order by id limit $2', [after ?? '', limit])).map(toView);
+    return (await this.#rows('id > $2 order by id limit $3', [after ?? '', limit])).map(toView);
   }
 
   async get(id: string): Promise<NodeView | undefined> {
-    return (await this.#rows('id = $1', [id])).map(toView)[0];
+    return (await this.#rows('id = $2', [id])).map(toView)[0];
   }
 
   /** Those that live and are behind, or have a problem with this plugin. */
   async behind(plugin: string): Promise<NodeView[]> {
     const rows = await this.#rows(
-      'alive_until > now() and (generation < (select generation from cluster.state) or problems ? $1) order by id',
+      'alive_until > least(now(), $1) and (generation < (select generation from cluster.state) or problems ? $2) order by id',
       [plugin],
     );
     return rows.map(toView);
   }
 
+  /** The clock was set back: what nodes say of the future is from before that. Who lives says something newer soon. */
+  async catchUpWithClock(): Promise<void> {
+    const { unsettled } = await this.clock.read();
+    if (!unsettled) return;
+    await this.database.query(
+      `update cluster.node set alive_until = now() + (alive_until - seen_at), seen_at = now()
+        where seen_at > now() + interval '1 second'`,
+    );
+  }
+
   async #take(): Promise<{ position: string | null } | undefined> {
+    const { now } = await this.clock.read();
     const { id, incarnation, host, pid, address, version, startedAt } = this.self;
     const [row] = await this.database.query<{ position: string | null }>(
       `insert into cluster.node as n
@@ -151,8 +167,8 @@ export class NodeRegistry {
        on conflict (id) do update set incarnation = excluded.incarnation, host = excluded.host, pid = excluded.pid,
               address = excluded.address, version = excluded.version, started_at = excluded.started_at, seen_at = excluded.seen_at,
               alive_until = excluded.alive_until, state = 'starting', generation = 0, problems = '{}'
-        where n.alive_until <= now() returning position`,
-      [id, incarnation, host, pid, address, version, startedAt, this.#silenceMs],
+        where n.alive_until <= least(now(), $9) returning position`,
+      [id, incarnation, host, pid, address, version, startedAt, this.#silenceMs, now],
     );
     return row;
   }
@@ -175,13 +191,15 @@ export class NodeRegistry {
     ]);
   }
 
-  #rows(where: string, parameters: unknown[]): Promise<NodeRow[]> {
+  /** `$1` is for what now is. */
+  async #rows(where: string, parameters: unknown[]): Promise<NodeRow[]> {
+    const { now } = await this.clock.read();
     return this.database.query<NodeRow>(
       `select id, host, pid, address, version, started_at, seen_at, generation, problems,
-              case when alive_until > now() then state when state = 'stopping' then 'stopped' else 'dead' end as state,
+              case when alive_until > least(now(), $1) then state when state = 'stopping' then 'stopped' else 'dead' end as state,
               generation >= (select generation from cluster.state) as converged
          from cluster.node where ${where}`,
-      parameters,
+      [now, ...parameters],
     );
   }
 }

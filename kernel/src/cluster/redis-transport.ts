@@ -32,6 +32,8 @@ interface Running {
   stream: EventStream;
   subscriber: Redis;
   tidying: NodeJS.Timeout;
+  /** The last event in the outbox that is of an earlier process of this node. */
+  lastLeft: bigint;
 }
 
 const SEND_BATCH = 200;
@@ -41,7 +43,7 @@ const KNOWN_IDS = 20_000;
 
 /**
  * Carries events to the other nodes: ordinary ones by publish and subscribe, which reach who is there, and durable ones by an outbox in
- * the database and a stream in Redis, at least once. A bus gets each of them once, and never its own.
+ * the database and a stream in Redis, at least once. A bus gets each of them once, and of its own those that an earlier process has left.
  */
 export class RedisTransport implements EventTransport {
   #listener: (event: CloudEvent) => void = () => {};
@@ -56,15 +58,16 @@ export class RedisTransport implements EventTransport {
   constructor(private readonly options: RedisTransportOptions) {}
 
   /** Begins to send; what is published before this is of no interest to others. */
-  start({ installation, node, position }: TransportSession): void {
+  async start({ installation, node, position }: TransportSession): Promise<void> {
     const { url, redis, database, log } = this.options;
     const prefix = `atoll:${installation}`;
     const channel = `${prefix}:events`;
     const outbox = new Outbox(database, node, log, () => this.#send());
+    const lastLeft = await outbox.lastLeft();
     const stream = new EventStream(prefix, position, redis, connectRedis(url, log));
     const subscriber = connectRedis(url, log);
     const tidying = setInterval(() => void this.#tidy(), TIDY_MS).unref();
-    this.#running = { node, channel, outbox, stream, subscriber, tidying };
+    this.#running = { node, channel, outbox, stream, subscriber, tidying, lastLeft };
     redis.on('ready', this.#onReady);
     this.#send();
   }
@@ -92,14 +95,21 @@ export class RedisTransport implements EventTransport {
 
   publish(event: CloudEvent, durable: boolean): void | Promise<void> {
     if (!this.#running || this.#closed) return;
-    if (durable) return this.#running.outbox.add(event);
+    if (durable) {
+      // Should others take this process for dead, they send what it has written.
+      this.#known.add(event.id);
+      return this.#running.outbox.add(event);
+    }
     // Whoever is not there now does not hear of it; that is no failure.
     if (this.options.redis.status !== 'ready') return;
     return this.#publish(this.#running, event);
   }
 
   async keep(event: CloudEvent): Promise<void> {
-    if (this.#running && !this.#closed) await this.#running.outbox.keep(event);
+    // Also when it is closed: the change is made all the same, and the next process sends what this one can't.
+    if (!this.#running) return;
+    this.#known.add(event.id);
+    await this.#running.outbox.keep(event);
   }
 
   onReceive(listener: (event: CloudEvent) => void): void {
@@ -156,9 +166,10 @@ export class RedisTransport implements EventTransport {
 
   /** False when there was nothing to do. */
   async #append(kept: readonly KeptEvent[]): Promise<boolean> {
-    const { outbox, stream } = this.#running!;
+    const { outbox, stream, node: self, lastLeft } = this.#running!;
     if (kept.length === 0) return false;
-    const sent = await stream.append(kept.map(({ node, event }) => encode(node, event)));
+    const late = ({ node, seq }: KeptEvent) => node !== self || BigInt(seq) <= lastLeft;
+    const sent = await stream.append(kept.map((one) => encode(one.node, one.event, late(one))));
     await outbox.markSent(kept.slice(0, sent).map(({ seq }) => seq));
     if (sent < kept.length) throw new Error('Redis did not take all of them.');
     return true;

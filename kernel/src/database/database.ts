@@ -13,6 +13,7 @@ import { withoutLiterals } from './literals.js';
 import { tendEmbedded } from './maintenance.js';
 import { Migrations } from './migrate.js';
 import type { NamedMigration } from './migrations/index.js';
+import type { ObservedClient } from './observed-client.js';
 import { assertOutsideTransaction, currentScope, runInScope, type TransactionScope } from './transaction-scope.js';
 
 export interface DatabaseOptions {
@@ -108,11 +109,13 @@ export class Database {
     sql: string,
     parameters: readonly unknown[] = [],
   ): Promise<Row[]> {
-    const compiled = CompiledQuery.raw(sql, [...parameters]);
     const scope = this.#scope();
-    if (scope) return (await scope.em.getKysely().executeQuery(compiled)).rows as Row[];
-    const orm = await this.#ready();
-    return this.#guarded(async () => (await orm.em.getKysely().executeQuery(compiled)).rows as Row[]);
+    if (scope) {
+      const compiled = CompiledQuery.raw(sql, [...parameters]);
+      return (await scope.em.getKysely().executeQuery(compiled)).rows as Row[];
+    }
+    await this.#ready();
+    return this.#guarded(() => this.#once<Row>(sql, parameters));
   }
 
   /** A statement that may take as long as it needs, such as building an index. Not within a transaction. */
@@ -275,6 +278,15 @@ export class Database {
     const scope = currentScope();
     if (scope?.ended) throw new AtollError('INTERNAL', 'The database transaction that this belongs to is over.');
     return scope;
+  }
+
+  async #once<Row extends object>(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
+    const client = (await this.#pool!.connect()) as ObservedClient;
+    try {
+      return (await client.repeated<Row>(sql, parameters)).rows;
+    } finally {
+      client.release();
+    }
   }
 
   async #guarded<T>(run: () => Promise<T>): Promise<T> {

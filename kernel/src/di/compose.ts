@@ -6,7 +6,7 @@ import { CacheService, MemoryCacheStore, RedisCacheStore } from '../cache/index.
 import { Audit, type Deed } from '../audit/index.js';
 import { Cluster, RedisTransport } from '../cluster/index.js';
 import type { Config } from '../config/index.js';
-import { Database } from '../database/index.js';
+import { afterCommit, Database } from '../database/index.js';
 import { EventBus } from '../events/index.js';
 import { declaredPermissions, Identity } from '../identity/index.js';
 import { RateLimits } from '../limits/index.js';
@@ -227,6 +227,7 @@ function createEventBus(c: DependencyContainer): EventBus {
   const bus = new EventBus({
     ...resolve(c, T.CONFIG).events,
     ...(transport && { transport }),
+    transactions: { run: (work) => resolve(c, T.DATABASE).transaction(work), afterCommit },
     onProblem: (problem, subject, error) => log.warn({ subject, err: error }, problem),
   });
   definePluginTopics(bus);

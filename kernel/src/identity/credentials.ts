@@ -19,7 +19,8 @@ export interface CredentialsDeps {
 /** What a credential was worth when it was looked up. */
 interface Known {
   principal: Principal;
-  /** ms since the epoch: then it is looked up again. */
+  /** When the credential itself ends, in ms since the epoch; and when it is looked up again, by `performance.now()`. */
+  ends: number;
   until: number;
   subjects: readonly Subject[];
   /** For keys: when it was last used, until that is written down. */
@@ -48,14 +49,13 @@ export class Credentials implements Authenticator {
     this.#timer.unref();
   }
 
-  authenticate(bearer: string): Principal | undefined | Promise<Principal | undefined> {
-    const digested = digest(bearer);
+  authenticate(bearer: string, digested = digest(bearer)): Principal | undefined | Promise<Principal | undefined> {
     if (this.deps.root.matches(digested)) return ROOT;
     const id = digested.toString('latin1');
     const known = this.#known.get(id);
     if (known !== undefined) {
       const now = Date.now();
-      if (now < known.until) {
+      if (now < known.ends && performance.now() < known.until) {
         if (known.usedAt !== undefined) known.usedAt = now;
         return known.principal;
       }
@@ -128,7 +128,7 @@ export class Credentials implements Authenticator {
       `organisation:${organisation}`,
       ...(owner ? [`user:${owner}` as const] : []),
     ];
-    return { principal, subjects, until: this.#until(found.until), usedAt: Date.now() };
+    return { principal, subjects, ends: found.until, until: this.#until(), usedAt: Date.now() };
   }
 
   async #ofToken(bearer: string): Promise<Known | undefined> {
@@ -139,11 +139,12 @@ export class Credentials implements Authenticator {
     if (!principal) return undefined;
     this.#sessions.set(principal, session.id);
     const subjects: Subject[] = [`session:${session.id}`, `user:${claims.user}`, `organisation:${claims.organisation}`];
-    return { principal, subjects, until: this.#until(Math.min(claims.expires, session.expiresAt.getTime())) };
+    const ends = Math.min(claims.expires, session.expiresAt.getTime());
+    return { principal, subjects, ends, until: this.#until() };
   }
 
-  #until(end: number): number {
-    return Math.min(end, Date.now() + (this.deps.changes.told ? KNOWN_MS : UNTOLD_MS));
+  #until(): number {
+    return performance.now() + (this.deps.changes.told ? KNOWN_MS : UNTOLD_MS);
   }
 
   #keep(id: string, known: Known): void {

@@ -7,7 +7,7 @@ import { addressBlock } from '../http/client-address.js';
 const FIRST_WAIT_S = 10;
 const LONGEST_WAIT_S = 3_600;
 /** Failures are forgotten after a day without another one. */
-const MEMORY_S = 86_400;
+const STALE = `now() - interval '1 day'`;
 const SWEEP_CHANCE = 0.01;
 
 type Limits = Pick<Config['auth'], 'loginAttempts' | 'loginAttemptsPerAddress'>;
@@ -20,7 +20,6 @@ export class LoginThrottle {
   constructor(
     private readonly database: Database,
     private readonly limits: Limits,
-    private readonly now: () => number = Date.now,
   ) {}
 
   /** Throws TOO_MANY_REQUESTS with the seconds to wait. Unknown accounts count like others. */
@@ -42,26 +41,34 @@ export class LoginThrottle {
   }
 
   async #count(id: string, free: number): Promise<void> {
-    const now = new Date(this.now());
-    const stale = new Date(this.now() - MEMORY_S * 1000);
-    const failures = 'case when t.updated_at < $3::timestamptz then 1 else t.failures + 1 end';
+    const failures = `case when t.updated_at < ${STALE} then 1 else t.failures + 1 end`;
     const wait = (count: string) =>
-      `case when ${count} < $4::int then $2::timestamptz else $2::timestamptz + least($6::float8, $5::float8 * power(2, least(${count} - $4::int, 20))) * interval '1 second' end`;
+      `case when ${count} < $2::int then now() else now() + least($4::float8, $3::float8 * power(2, least(${count} - $2::int, 20))) * interval '1 second' end`;
     const counted = await this.database.query(
       `insert into login_throttle as t (key, failures, free_at, updated_at)
-       values ($1, 1, ${wait('1')}, $2)
-       on conflict (key) do update set failures = ${failures}, free_at = ${wait(`(${failures})`)}, updated_at = $2
-       where t.free_at <= $2 returning 1`,
-      [id, now, stale, free, FIRST_WAIT_S, LONGEST_WAIT_S],
+       values ($1, 1, ${wait('1')}, now())
+       on conflict (key) do update set failures = ${failures}, free_at = ${wait(`(${failures})`)}, updated_at = now()
+       where t.free_at <= now() returning 1`,
+      [id, free, FIRST_WAIT_S, LONGEST_WAIT_S],
     );
-    if (counted.length > 0) return;
-    const [row] = await this.database.query<{ free_at: Date }>('select free_at from login_throttle where key = $1', [
-      id,
-    ]);
-    const seconds = row ? Math.ceil((new Date(row.free_at).getTime() - this.now()) / 1000) : 1;
-    throw new AtollError('TOO_MANY_REQUESTS', 'Too many failed logins. Wait before the next try.', {
-      retryAfter: Math.max(1, seconds),
-    });
+    if (counted.length === 0)
+      throw new AtollError('TOO_MANY_REQUESTS', 'Too many failed logins. Wait before the next try.', {
+        retryAfter: Math.max(1, Math.ceil(await this.#secondsLeft(id))),
+      });
+  }
+
+  /** Of a wait from before the clock was set back, all of it is left, and no more. */
+  async #secondsLeft(id: string): Promise<number> {
+    await this.database.query(
+      `update login_throttle set free_at = now() + (free_at - updated_at), updated_at = now()
+        where key = $1 and updated_at > now()`,
+      [id],
+    );
+    const [row] = await this.database.query<{ seconds: string }>(
+      'select extract(epoch from free_at - now()) as seconds from login_throttle where key = $1',
+      [id],
+    );
+    return Number(row?.seconds ?? 0);
   }
 
   /** The account's own failures are over; of the address's only this one, for others' guesses come from there, too. */
@@ -69,14 +76,13 @@ export class LoginThrottle {
     await this.database.query('delete from login_throttle where key = $1', [own]);
     if (shared === undefined) return;
     await this.database.query(
-      'update login_throttle set failures = greatest(failures - 1, 0), free_at = least(free_at, $2) where key = $1',
-      [shared, new Date(this.now())],
+      'update login_throttle set failures = greatest(failures - 1, 0), free_at = least(free_at, now()) where key = $1',
+      [shared],
     );
   }
 
   async #sweep(): Promise<void> {
-    const stale = new Date(this.now() - MEMORY_S * 1000);
-    await this.database.query('delete from login_throttle where updated_at < $1', [stale]);
+    await this.database.query(`delete from login_throttle where updated_at < ${STALE}`);
   }
 }
 

@@ -79,6 +79,18 @@ describe('logging in', () => {
     expect((await tryLogin('ada', PASSWORD, '10.2.0.1')).status).toBe(200);
   });
 
+  it('makes nobody wait for longer because the clock was set back', async () => {
+    for (let n = 0; n < 5; n++) await tryLogin('bob', `guess ${n}`, '10.2.5.1');
+    const wait = async () => Number((await tryLogin('bob', PASSWORD, '10.2.5.1')).headers.get('retry-after'));
+    const before = await wait();
+    await test.database.query(
+      `update login_throttle set free_at = free_at + interval '1 hour', updated_at = updated_at + interval '1 hour'`,
+    );
+    expect(await wait()).toBeLessThanOrEqual(before + 2);
+    expect(await wait()).toBeGreaterThan(0);
+    await test.database.query('delete from login_throttle');
+  });
+
   it('counts guesses that are made at the same time, and those at names that do not exist', async () => {
     const both = await Promise.all(
       ['ada', 'no-such-user'].map((name) =>

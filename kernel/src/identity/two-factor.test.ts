@@ -80,6 +80,16 @@ describe('a second factor', () => {
     expect((await logIn({ code: '12345' })).status).toBe(422);
   });
 
+  it('keeps nobody out whose last code is from before the clock was set back', async () => {
+    const { secret } = await enable();
+    await test.database.query('update user_account set totp_last_step = totp_last_step + 120 where username = $1', [
+      username,
+    ]);
+    const code = codeOf(secret);
+    expect((await logIn({ code })).status).toBe(200);
+    expect((await logIn({ code })).status).toBe(401);
+  });
+
   it('has recovery codes, each for one login, however they are typed', async () => {
     const { recoveryCodes } = await enable();
     expect(new Set(recoveryCodes).size).toBe(10);

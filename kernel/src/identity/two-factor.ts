@@ -67,8 +67,10 @@ export class TwoFactor {
   async useCode(user: UserRow, code: string): Promise<boolean> {
     const step = this.#stepOf(user, code);
     if (step === undefined) return false;
+    // A last step that no code around now could be of is from before the clock was set back: nobody may be kept out by it until then.
     const used = await this.database.query(
-      'update user_account set totp_last_step = $2 where id = $1 and (totp_last_step is null or totp_last_step < $2) returning id',
+      `update user_account set totp_last_step = $2
+        where id = $1 and (totp_last_step is null or totp_last_step < $2 or totp_last_step > $2 + ${2 * WINDOW}) returning id`,
       [user.id, step],
     );
     return used.length > 0;

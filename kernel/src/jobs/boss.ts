@@ -1,5 +1,6 @@
 import { PgBoss, type Db } from 'pg-boss';
 import type { Database } from '../database/index.js';
+import { steadyClock } from './steady-clock.js';
 import type { Logger } from '../telemetry/logger.js';
 
 /** Statements by the kernel's own connections, as part of the transaction that the caller is in. */
@@ -17,6 +18,9 @@ export async function startBoss(database: Database, log: Logger): Promise<PgBoss
     superviseIntervalSeconds: 60,
     cronMonitorIntervalSeconds: 5,
     cronWorkerIntervalSeconds: 2,
+    // It goes by the database's clock, which it looks at only so often.
+    clockMonitorIntervalSeconds: 5,
+    clock: steadyClock,
     // An own index build may hold what it looks for; and the embedded database has nobody else to slow down.
     reindex: false,
     monitorVacuum: false,

@@ -45,16 +45,18 @@ export interface Orphan {
   again: boolean;
 }
 
-/** Finds the jobs of processes that are gone; those that may run again wait again. */
-export async function takeOver(database: Database): Promise<Orphan[]> {
-  const silent = `state = 'active' and name like '%/%' and heartbeat_on < now() - interval '${LEASE_SECONDS} seconds'`;
+/** Finds the jobs of processes that are gone, by a `LeaseClock`; those that may run again wait again. */
+export async function takeOver(database: Database, now: Date): Promise<Orphan[]> {
+  const silent = `state = 'active' and name like '%/%' and heartbeat_on < least(now(), $1) - interval '${LEASE_SECONDS} seconds'`;
   const lost = `coalesce((data->>'lost')::int, 0)`;
   const again = await database.query<Omit<Orphan, 'again'>>(
     `update pgboss.job set ${HAND_BACK}, ${LOST}, start_after = now()
       where ${silent} and ${lost} < ${MAX_LOST} returning name, id, retry_count as attempt`,
+    [now],
   );
   const given = await database.query<Omit<Orphan, 'again'>>(
     `select name, id, retry_count as attempt from pgboss.job where ${silent} and ${lost} >= ${MAX_LOST}`,
+    [now],
   );
   return [...again.map((one) => ({ ...one, again: true })), ...given.map((one) => ({ ...one, again: false }))];
 }

@@ -1,13 +1,14 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { PgBoss } from 'pg-boss';
 import type { Config } from '../config/index.js';
-import { type Database, outsideTransaction } from '../database/index.js';
+import { type Database, LeaseClock, outsideTransaction } from '../database/index.js';
 import type { EventBus } from '../events/index.js';
 import type { Logger } from '../telemetry/logger.js';
 import { inTransaction, startBoss } from './boss.js';
 import { announcer, type Announce, type RecordEvent } from './events.js';
 import { findJob, type JobPage, type JobQuery, type JobView, listJobs } from './job-view.js';
 import { handBack, INDEXES, LEASE_SECONDS, MAX_LOST, type Orphan, renewLeases, takeOver } from './leases.js';
+import { catchUpWithClock } from './set-clock.js';
 import { type Priority, priorityNumber } from './priority.js';
 import {
   type Claim,
@@ -15,6 +16,7 @@ import {
   type JobDefinition,
   type JobState,
   type JobWork,
+  MAX_RETRY_DELAY,
   queueOf,
   splitQueue,
 } from './types.js';
@@ -32,12 +34,10 @@ export interface SendRequest {
 /** How often the queues are asked (a job that is sent here is seen at once), and the leases renewed. */
 const POLL_MS = 1_000;
 const BEAT_MS = 2_000;
-/** Longest wait between two tries, in seconds. */
-const MAX_RETRY_DELAY = 300;
 /** Jobs that wait for a plugin that does not run are kept for a year. */
 const WAITING_SECONDS = 31_536_000;
-/** The plugin's own time limit comes first; this is the queue's, for what escapes it. */
-const EXPIRY_MARGIN_SECONDS = 600;
+/** The plugin's own time limit comes first. This is the queue's, for what escapes it: by the system clock, which may be set meanwhile. */
+const EXPIRY_SECONDS = 86_400;
 const NO_JOB = '00000000-0000-0000-0000-000000000000';
 const CLOSE_MS = 5_000;
 const OVER = new Set<JobState>(['completed', 'failed', 'cancelled']);
@@ -53,6 +53,7 @@ export class JobService {
   /** Schedules are changed one after the other: a swap takes one away and puts it back. */
   #scheduling: Promise<unknown> = Promise.resolve();
   #beating = false;
+  readonly #clock: LeaseClock;
   #closed = false;
 
   constructor(
@@ -61,6 +62,7 @@ export class JobService {
     private readonly limits: Config['jobs'],
     private readonly log: Logger,
   ) {
+    this.#clock = new LeaseClock(database);
     const { announce, record } = announcer(events);
     this.#announce = announce;
     this.#record = record;
@@ -81,7 +83,7 @@ export class JobService {
     const queue = queueOf(definition.plugin, definition.name);
     const worker = new Worker(queue, definition, work, {
       claim: (name, limit) => this.#claim(name, limit),
-      begun: (run) => this.#begun(run),
+      begun: (run) => void this.#runs.set(run.id, run),
       completed: (run, result) => this.#completed(run, result),
       failed: (run, error) => this.#failed(run, error),
       interrupted: (run, lost, error) => this.#interrupted(run, lost, error),
@@ -108,14 +110,13 @@ export class JobService {
     const boss = await this.#boss();
     const data = this.#checked(definition, request.data);
     await this.#assertRoom(plugin);
-    const due = Date.now() + delayMs;
     const envelope: Envelope = { org, priority, data, ...(key !== undefined && { key }) };
-    const id = await this.#together(async () => {
+    const id = await this.events.together(async () => {
       const sent = await boss.send(queueOf(plugin, name), envelope, {
-        priority: priorityNumber(priority, this.limits.agingSeconds, due),
-        ...(delayMs > 0 && { startAfter: new Date(due) }),
+        priority: priorityNumber(priority, this.limits.agingSeconds, Date.now() + delayMs),
+        ...(delayMs > 0 && { startAfter: delayMs / 1000 }),
         ...(key !== undefined && { group: { id: `${org}:${key}` } }),
-        ...tryOptions(definition, retries),
+        ...tryOptions(retries),
         ...this.#own(),
       });
       if (!sent) throw new AtollError('INTERNAL', 'The queue did not take the job.');
@@ -142,27 +143,35 @@ export class JobService {
     const { queue, view: before } = await this.#find(id, org);
     if (OVER.has(before.state)) throw new AtollError('CONFLICT', `The job is ${before.state}.`);
     const boss = await this.#boss();
-    await boss.cancel(queue, id, this.#own());
-    const { view } = await this.#find(id);
-    if (view.state !== 'cancelled') throw new AtollError('CONFLICT', `The job is ${view.state}.`);
+    const view = await this.events.together(async () => {
+      const response = await boss.cancel(queue, id, this.#own());
+      const { view: after } = await this.#find(id);
+      if (after.state !== 'cancelled') throw new AtollError('CONFLICT', `The job is ${after.state}.`);
+      // Who came second has changed nothing.
+      if (affected(response)) await this.#record('job.cancelled', brief(after));
+      return after;
+    });
     this.#forsake(id, 'The job was cancelled.');
-    this.#announce('job.cancelled', brief(view));
     return view;
   }
 
   /** Has a job that failed or was cancelled done again. Throws CONFLICT for any other. */
   async replay(id: string, org?: string): Promise<JobView> {
     const { queue, view: before } = await this.#find(id, org);
+    await this.events.together(() => this.#again(queue, before));
+    this.#wake(queue);
+    return (await this.#find(id)).view;
+  }
+
+  async #again(queue: string, before: JobView): Promise<void> {
     const rows = await this.database.query(
       `update pgboss.job set state = 'retry', retry_limit = retry_limit + 1, completed_on = null, output = null,
               start_after = now(), keep_until = now() + interval '${WAITING_SECONDS} seconds', data = data - 'lost'
         where name = $1 and id = $2 and state in ('failed', 'cancelled') returning id`,
-      [queue, id],
+      [queue, before.id],
     );
     if (rows.length === 0) throw new AtollError('CONFLICT', `The job is ${before.state}.`);
-    this.#announce('job.queued', brief(before));
-    this.#wake(queue);
-    return (await this.#find(id)).view;
+    await this.#record('job.queued', brief(before));
   }
 
   /** What a handler says about its job. Of one that is not (any longer) that plugin's it means nothing. */
@@ -170,7 +179,7 @@ export class JobService {
     const run = this.#runs.get(id);
     if (!run || run.definition.plugin !== plugin || run.attempt !== attempt - 1 || run.forsaken) return;
     run.progress = fraction;
-    this.#announce('job.progress', { ...ofRun(run), progress: fraction });
+    this.#announce('job.progress', { ...ofClaim(run), progress: fraction });
   }
 
   /** Takes no more jobs, and gives back those that are not done by themselves soon. */
@@ -198,6 +207,8 @@ export class JobService {
     await this.database.open();
     const boss = await startBoss(this.database, this.log);
     for (const sql of INDEXES) await this.database.query(sql);
+    // From here on it is noticed when the clock is set.
+    await this.#clock.read();
     this.#timers.push(
       setInterval(() => this.#poll(), POLL_MS).unref(),
       setInterval(() => void this.#beat(), BEAT_MS).unref(),
@@ -208,14 +219,15 @@ export class JobService {
   async #claim(queue: string, limit: number): Promise<Claim[]> {
     const boss = await this.#boss();
     const options = { batchSize: limit, groupConcurrency: 1, ...this.#own() };
-    const fetch = () => boss.fetch<Envelope>(queue, options);
-    const jobs = this.database.engine === 'embedded' ? await fetch() : await this.#alone(queue, fetch);
-    return (jobs as ((typeof jobs)[number] & { retryCount: number })[]).map(({ id, data, retryCount }) => ({
-      queue,
-      id,
-      data,
-      attempt: retryCount,
-    }));
+    const fetch = async () => {
+      const jobs = await boss.fetch<Envelope>(queue, options);
+      const claims = (jobs as ((typeof jobs)[number] & { retryCount: number })[]).map(
+        ({ id, data, retryCount }): Claim => ({ queue, id, data, attempt: retryCount }),
+      );
+      for (const claim of claims) await this.#record('job.started', ofClaim(claim));
+      return claims;
+    };
+    return this.database.engine === 'embedded' ? fetch() : this.#alone(queue, fetch);
   }
 
   /** Two kernels that claim at the same time would not see each other's keys. */
@@ -226,11 +238,6 @@ export class JobService {
     });
   }
 
-  #begun(run: Run): void {
-    this.#runs.set(run.id, run);
-    this.#announce('job.started', ofRun(run));
-  }
-
   async #completed(run: Run, result: unknown): Promise<void> {
     const text = JSON.stringify(result ?? null);
     if (Buffer.byteLength(text) > this.limits.maxDataBytes)
@@ -239,9 +246,9 @@ export class JobService {
         new AtollError('BODY_TOO_LARGE', `The result has more than ${this.limits.maxDataBytes} bytes.`),
       );
     const boss = await this.#boss();
-    await this.#together(async () => {
+    await this.events.together(async () => {
       const response = await boss.complete(run.queue, token(run), { result: result ?? null }, this.#own());
-      if (affected(response)) await this.#record('job.completed', ofRun(run));
+      if (affected(response)) await this.#record('job.completed', ofClaim(run));
     });
   }
 
@@ -251,7 +258,7 @@ export class JobService {
 
   async #fail(claim: { id: string; retryCount: number }, queue: string, { code, message }: AtollError): Promise<void> {
     const boss = await this.#boss();
-    await this.#together(async () => {
+    await this.events.together(async () => {
       const response = await boss.fail(queue, claim, { error: { code, message } }, this.#own());
       if (!affected(response)) return;
       const { view } = await this.#find(claim.id);
@@ -262,18 +269,15 @@ export class JobService {
 
   async #interrupted(run: Run, lost: boolean, error: AtollError): Promise<void> {
     if (lost && (run.data.lost ?? 0) >= MAX_LOST) return this.#failed(run, error);
-    if (await handBack(this.database, run, lost)) this.#announce('job.retrying', ofRun(run));
+    await this.events.together(async () => {
+      if (await handBack(this.database, run, lost)) await this.#record('job.retrying', ofClaim(run));
+    });
     this.#wake(run.queue);
   }
 
   /** By the kernel's own connections, which take part in the caller's transaction. */
   #own() {
     return { db: inTransaction(this.database) };
-  }
-
-  /** A change with the event that tells of it. */
-  #together<T>(work: () => Promise<T>): Promise<T> {
-    return this.events.keeps ? this.database.transaction(work) : work();
   }
 
   async #beat(): Promise<void> {
@@ -287,7 +291,10 @@ export class JobService {
         if (ours.has(run.id)) run.renewedAt = now;
         else this.#forsake(run.id, 'The job was cancelled or taken over.');
       }
-      if (this.#workers.size > 0) for (const orphan of await takeOver(this.database)) await this.#adopt(orphan);
+      const { now: leaseNow, unsettled } = await this.#clock.read();
+      if (unsettled) await catchUpWithClock(this.database);
+      if (this.#workers.size > 0)
+        for (const orphan of await takeOver(this.database, leaseNow)) await this.#adopt(orphan);
     } catch (error) {
       if (!this.#closed) this.log.warn({ err: error }, 'leases of jobs could not be renewed');
     } finally {
@@ -328,7 +335,7 @@ export class JobService {
       if (!definition?.schedule) return boss.unschedule(queue);
       const envelope: Envelope = { org: 'default', priority: 'NORMAL', data: null };
       const { expression, timeZone } = definition.schedule;
-      await boss.schedule(queue, expression, envelope, { tz: timeZone, ...tryOptions(definition, definition.retries) });
+      await boss.schedule(queue, expression, envelope, { tz: timeZone, ...tryOptions(definition.retries) });
     };
     this.#scheduling = this.#scheduling.then(change).catch((error) => {
       if (!this.#closed) this.log.error({ queue, err: error }, 'a schedule could not be changed');
@@ -369,24 +376,23 @@ const affected = (response: object): boolean => ((response as { affected?: numbe
 
 const token = ({ id, attempt }: Run) => ({ id, retryCount: attempt });
 
-const ofRun = ({ id, definition: { plugin, name }, data, attempt }: Run) => ({
+const ofClaim = ({ id, queue, data, attempt }: Claim) => ({
   id,
-  plugin,
-  name,
+  ...splitQueue(queue),
   organisation: data.org,
   attempt: attempt + 1,
 });
 
 const brief = ({ id, plugin, name, organisation }: JobView) => ({ id, plugin, name, organisation });
 
-function tryOptions({ timeoutMs }: JobDefinition, retries: number) {
+function tryOptions(retries: number) {
   return {
     retryLimit: retries,
     retryDelay: 1,
     retryBackoff: true,
     retryDelayMax: MAX_RETRY_DELAY,
     retentionSeconds: WAITING_SECONDS,
-    expireInSeconds: Math.ceil(timeoutMs / 1000) + EXPIRY_MARGIN_SECONDS,
+    expireInSeconds: EXPIRY_SECONDS,
   };
 }
 

@@ -1,5 +1,8 @@
 import type { Validator } from '../schema/index.js';
 
+/** Longest wait between two tries, in seconds. */
+export const MAX_RETRY_DELAY = 300;
+
 /** How jobs of one name are done. */
 export interface JobDefinition {
   plugin: string;

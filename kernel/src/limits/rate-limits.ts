@@ -4,7 +4,8 @@ import { HOME } from '../auth/index.js';
 import type { Database } from '../database/index.js';
 import { addressBlock } from '../http/client-address.js';
 import type { IdentityChanges } from '../identity/changes.js';
-import { type Count, Counters } from './counters.js';
+import { Counters } from './counters.js';
+import type { Count } from './windows.js';
 import { type Caller, counterOf, type LimitRule, precedence, type RouteClass } from './rule.js';
 
 /** The limit that a caller is nearest to. */

@@ -26,7 +26,7 @@ const PATIENCE_MS = 1_000;
 /** The active versions, as they are in the database: in memory they stay encrypted, and are opened when they are used. */
 export class SealedSecrets implements SecretSource {
   #kept: ReadonlyMap<string, Kept> = new Map();
-  #loadedAt = 0;
+  #loadedAt = Number.NEGATIVE_INFINITY;
   #loading: Promise<void> | undefined;
   #again = false;
 
@@ -47,7 +47,7 @@ export class SealedSecrets implements SecretSource {
   }
 
   async fresh(): Promise<void> {
-    if (this.#loading === undefined && (this.told() || Date.now() - this.#loadedAt < STALE_MS)) return;
+    if (this.#loading === undefined && (this.told() || performance.now() - this.#loadedAt < STALE_MS)) return;
     // What is known is better than nothing while the database is away.
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {
@@ -85,7 +85,7 @@ export class SealedSecrets implements SecretSource {
               (select array_agg(g.plugin) from secret_grant g where g.name = s.name) as plugins
          from secret s join secret_version v on v.name = s.name and v.version = s.active_version`,
     );
-    this.#loadedAt = Date.now();
+    this.#loadedAt = performance.now();
     this.#kept = new Map(
       rows.map(({ wrapped_key, plugins, ...row }) => [
         row.name,

@@ -36,7 +36,7 @@ export class Connection {
   readonly #subscriptions = new Map<string, () => void>();
   readonly #calls = new Map<MessageId, AbortController>();
   #budget: number;
-  #budgetSince = Date.now();
+  #budgetSince = performance.now();
   /** Who it is now. */
   principal: Principal;
 
@@ -68,7 +68,7 @@ export class Connection {
   }
 
   #withinBudget(): boolean {
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#budgetSince >= 1_000) {
       this.#budgetSince = now;
       this.#budget = this.deps.limits.messagesPerSecond;

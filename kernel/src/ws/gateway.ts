@@ -97,8 +97,8 @@ export class WsGateway {
     clearInterval(this.#heartbeat);
     this.#unsubscribe?.();
     for (const socket of this.#sockets.keys()) socket.close(CLOSE.GOING_AWAY, 'the server is shutting down');
-    const until = Date.now() + 1_000;
-    while (this.#sockets.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+    const until = performance.now() + 1_000;
+    while (this.#sockets.size > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
     for (const socket of this.#sockets.keys()) socket.terminate();
   }
 

@@ -28,12 +28,12 @@ export class ModelFactsCache {
 
   async of(model: string, signal: AbortSignal): Promise<ModelFacts> {
     const kept = this.#kept.get(model);
-    if (kept && Date.now() - kept.at < KEPT_MS) return kept.facts;
+    if (kept && performance.now() - kept.at < KEPT_MS) return kept.facts;
     try {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(SHOW_MS)]);
       const facts = toFacts(await ask(this.config.host, limit, (client) => client.show({ model })));
       if (this.#kept.size >= 1000) this.#kept.clear();
-      this.#kept.set(model, { at: Date.now(), facts });
+      this.#kept.set(model, { at: performance.now(), facts });
       return facts;
     } catch (error) {
       const code = codedError(error)?.code;

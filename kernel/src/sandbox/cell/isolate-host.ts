@@ -4,6 +4,7 @@ import type { Frame } from '../protocol/frame.js';
 import { BodyKind, FrameType } from '../protocol/frame-type.js';
 import type { IsolateEnd, IsolateReport } from './control.js';
 import { takeBatch, unpackPost } from './guest-batch.js';
+import { ClockSteps } from './clock-steps.js';
 import type { LocalOps } from './local-ops/index.js';
 import { LogBudget } from './log-budget.js';
 import { GuestTimers } from './timers.js';
@@ -35,6 +36,7 @@ export class IsolateHost {
   readonly #queue: Frame[] = [];
   readonly #timers: GuestTimers;
   readonly #logs = new LogBudget();
+  readonly #clock = new ClockSteps();
   #run = 0;
   #runStarted = 0;
   #localCalls = 0;
@@ -78,7 +80,7 @@ export class IsolateHost {
   }
 
   report(): IsolateReport {
-    const busyMs = this.#runStarted === 0 ? 0 : Date.now() - this.#runStarted;
+    const busyMs = this.#runStarted === 0 ? 0 : performance.now() - this.#runStarted;
     // Asking a running isolate would block this thread until the guest is done.
     if (this.#runStarted === 0 && this.#engine && !this.#ended) this.#stats = this.#engine.stats();
     return { isolate: this.options.isolate, ...this.#stats, timers: this.#timers.size, run: this.#run, busyMs };
@@ -95,6 +97,7 @@ export class IsolateHost {
 
   async #pump(): Promise<void> {
     while (this.#queue.length > 0 && !this.#ended && this.#engine) {
+      this.#tellClock();
       const { head, text, buffers } = takeBatch(this.#queue);
       this.#beginRun();
       try {
@@ -107,9 +110,15 @@ export class IsolateHost {
     }
   }
 
+  /** The guest sees the system clock alone; without this, what it measures by it would jump along. */
+  #tellClock(): void {
+    const step = this.#clock.take();
+    if (step !== 0) this.#queue.unshift(localFrame(FrameType.CLOCK_STEP, 0, String(step)));
+  }
+
   #beginRun(): void {
     this.#run++;
-    this.#runStarted = Date.now();
+    this.#runStarted = performance.now();
   }
 
   #finishRun(): void {

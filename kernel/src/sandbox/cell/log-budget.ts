@@ -2,7 +2,7 @@
 export class LogBudget {
   #left: number;
   #dropped = 0;
-  #since = Date.now();
+  #since = performance.now();
 
   constructor(private readonly perSecond = 200) {
     this.#left = perSecond;
@@ -10,7 +10,7 @@ export class LogBudget {
 
   /** Whether this line may pass; `dropped` is what was swallowed before it. */
   take(): { pass: boolean; dropped: number } {
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#since >= 1_000) {
       this.#since = now;
       this.#left = this.perSecond;

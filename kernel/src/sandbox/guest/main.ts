@@ -8,7 +8,7 @@ import { installPlugin } from './runtime/plugin.js';
 import { outbox, type Post } from './runtime/post.js';
 import { installRandom } from './runtime/random.js';
 import { BridgeWebHost } from './runtime/web-host.js';
-import { connectWeb, fireTimer, setTaskWrapper } from './web/index.js';
+import { connectWeb, fireTimer, setTaskWrapper, stepClock } from './web/index.js';
 
 /*
  * The guest's side of the sandbox. Evaluated once per engine snapshot; what needs the host waits for the boot function, which
@@ -30,6 +30,8 @@ function boot(post: Post, postSlow: Post, sync: (operation: string, argument: st
   return makeDeliver((type, id, meta, body) => {
     if (type === FrameType.TIMER_FIRE) fireTimer(id);
     else if (type === FrameType.LOCAL_RESULT) host.onLocalResult(id, meta, body);
+    // A manual clock is nobody's to set.
+    else if (type === FrameType.CLOCK_STEP && !host.clock) stepClock(Number(meta));
   });
 }
 

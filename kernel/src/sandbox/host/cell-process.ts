@@ -35,7 +35,7 @@ export class CellProcess {
   readonly #gone = Promise.withResolvers<void>();
   #nextControl = 2;
   #exited = false;
-  readonly spawnedAt = Date.now();
+  readonly spawnedAt = performance.now();
   /** It came up once. */
   wasReady = false;
   /** No new isolates: it is about to be given up. */

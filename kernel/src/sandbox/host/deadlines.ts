@@ -1,4 +1,7 @@
-/** Fires callbacks at or shortly after a point in time. One timer for all, because every call has a deadline and few reach it. */
+/**
+ * Fires callbacks at or shortly after a point in time. One timer for all, because every call has a deadline and few reach it. Times are those of
+ * `performance.now()`: a system clock that is set must neither end what has time left nor keep what has none.
+ */
 export class Deadlines {
   readonly #buckets = new Map<number, Set<Deadline>>();
   #timer: NodeJS.Timeout | undefined;
@@ -6,10 +9,10 @@ export class Deadlines {
   constructor(
     /** Lateness allowed, in ms. */
     private readonly resolutionMs = 20,
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** Calls `onMissed` once `at` (epoch ms) has passed, unless cleared. */
+  /** Calls `onMissed` once `at` (of `performance.now()`) has passed, unless cleared. */
   add(at: number, onMissed: () => void): Deadline {
     const slot = Math.ceil(at / this.resolutionMs);
     let bucket = this.#buckets.get(slot);

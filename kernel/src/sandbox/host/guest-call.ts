@@ -11,7 +11,7 @@ export interface GuestRequest {
   kind?: BodyKindValue;
   /** Time for the answer, and then between the chunks of a stream, in ms. */
   timeoutMs: number;
-  /** Absolute bound (epoch ms) for the answer, inherited from an outer call. */
+  /** Absolute bound (of `performance.now()`) for the answer, inherited from an outer call. */
   deadline?: number;
   traceparent: string;
   principal?: Principal;
@@ -55,9 +55,9 @@ export class GuestCall {
     readonly reject: (error: AtollError) => void,
   ) {}
 
-  /** When it has to be answered, epoch ms. */
+  /** When it has to be answered, by `performance.now()`. */
   get expires(): number {
-    return this.deadline?.at ?? Date.now() + this.request.timeoutMs;
+    return this.deadline?.at ?? performance.now() + this.request.timeoutMs;
   }
 
   fail(error: AtollError): void {

@@ -72,9 +72,25 @@ describe('a call', () => {
 
   it('ends with the deadline it inherits, when that is earlier', async () => {
     const { call } = connect();
-    const failed = expect(call({ deadline: Date.now() + 100 })).rejects.toMatchObject({ code: 'PLUGIN_TIMEOUT' });
+    const failed = expect(call({ deadline: performance.now() + 100 })).rejects.toMatchObject({
+      code: 'PLUGIN_TIMEOUT',
+    });
     await vi.advanceTimersByTimeAsync(150);
     await failed;
+  });
+
+  it.each([3_600_000, -3_600_000])('has the time it was given when the system clock is set by %d ms', async (step) => {
+    const { call, receive, sent } = connect();
+    const [answered, late] = [call(), call()];
+    const failed = expect(late).rejects.toMatchObject({ code: 'PLUGIN_TIMEOUT' });
+    vi.setSystemTime(Date.now() + step);
+    await vi.advanceTimersByTimeAsync(900);
+    receive(FrameType.RESULT, 2);
+    await answered;
+    await vi.advanceTimersByTimeAsync(200);
+    await failed;
+    void call().catch(() => {});
+    expect(JSON.parse(sent.at(-1)!.meta)).toMatchObject({ d: 1_000 });
   });
 
   it('of a caller who gives up, or had given up before, is cancelled', async () => {
@@ -102,7 +118,7 @@ describe('a call', () => {
     const answer = call();
     receive(FrameType.CALL, 3, '{"m":"net.fetch","c":2}');
     expect(syscalls[0]).toMatchObject({ method: 'net.fetch', traceparent: 'trace' });
-    expect(syscalls[0]!.deadline).toBe(Date.now() + 1_000);
+    expect(syscalls[0]!.deadline).toBe(performance.now() + 1_000);
     receive(FrameType.RESULT, 2);
     await answer;
     expect(syscalls[0]!.signal.aborted).toBe(true);

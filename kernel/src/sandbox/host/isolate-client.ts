@@ -76,7 +76,7 @@ export class IsolateClient {
         );
       }
       this.#calls.set(call.id, call);
-      this.#arm(call, Math.min(Date.now() + request.timeoutMs, request.deadline ?? Number.POSITIVE_INFINITY));
+      this.#arm(call, Math.min(performance.now() + request.timeoutMs, request.deadline ?? Number.POSITIVE_INFINITY));
       this.#watch(call);
       if (call.settled) return;
       if (this.#running < this.options.concurrency) this.#begin(call);
@@ -141,7 +141,7 @@ export class IsolateClient {
     const members = typeof meta === 'string' ? meta : JSON.stringify(meta).slice(0, -1);
     this.#remember(principal?.organisation);
     const who = principal ? `,"p":${principalJson(principal)}` : '';
-    const head = `${members},"d":${Math.max(0, call.expires - Date.now())},"t":${JSON.stringify(traceparent)}${who}}`;
+    const head = `${members},"d":${Math.max(0, Math.ceil(call.expires - performance.now()))},"t":${JSON.stringify(traceparent)}${who}}`;
     const bodyKind = body === undefined ? BodyKind.NONE : (kind ?? BodyKind.TEXT);
     this.#send(FrameType.CALL, call.id, head, bodyKind, body);
   }
@@ -205,7 +205,8 @@ export class IsolateClient {
     call.stream = new HostStream({
       credit: (n) => this.#send(FrameType.CREDIT, call.id, `{"n":${n}}`),
       // A slow consumer is no fault of the plugin: its time only runs while somebody waits for it.
-      waiting: (waits) => (waits ? this.#arm(call, Date.now() + call.request.timeoutMs) : call.deadline?.clear()),
+      waiting: (waits) =>
+        waits ? this.#arm(call, performance.now() + call.request.timeoutMs) : call.deadline?.clear(),
       done: (cancelled) => {
         if (cancelled) this.#giveUp(call, new AtollError('CANCELLED'));
       },

@@ -245,7 +245,7 @@ export class Supervisor {
         cell.kill();
       } else if (cell.wasReady) void this.#ping(cell);
       // On a busy machine starting takes a while: that is no missed heartbeat.
-      else if (Date.now() - cell.spawnedAt > CELL_START_MS) cell.kill();
+      else if (performance.now() - cell.spawnedAt > CELL_START_MS) cell.kill();
     }
   }
 

@@ -53,11 +53,11 @@ export class Syscall {
     return this.#controller.signal;
   }
 
-  /** Latest time for the answer, epoch ms: what is left of the outer call, or less when the guest asked for less. */
+  /** Latest time for the answer, by `performance.now()`: what is left of the outer call, or less when the guest asked for less. */
   get deadline(): number {
     const own =
-      typeof this.meta.d === 'number' && this.meta.d > 0 ? Date.now() + this.meta.d : Number.POSITIVE_INFINITY;
-    return Math.min(own, this.parent?.expires ?? Date.now() + this.defaults.timeoutMs);
+      typeof this.meta.d === 'number' && this.meta.d > 0 ? performance.now() + this.meta.d : Number.POSITIVE_INFINITY;
+    return Math.min(own, this.parent?.expires ?? performance.now() + this.defaults.timeoutMs);
   }
 
   get principal(): Principal {

@@ -48,7 +48,7 @@ export class Catalogs {
   /** Values are kept, not promises: a call that is cancelled must not take another's answer with it. */
   async #listOf(plugin: string, signal?: AbortSignal): Promise<{ models?: ModelInfo[]; failure?: string }> {
     const kept = this.#kept.get(plugin);
-    if (kept && Date.now() - kept.at < KEPT_MS) return kept;
+    if (kept && performance.now() - kept.at < KEPT_MS) return kept;
     let answer: { models?: ModelInfo[]; failure?: string };
     try {
       answer = await this.services
@@ -59,7 +59,7 @@ export class Catalogs {
       answer = { failure: error instanceof Error ? error.message : String(error) };
       this.log.warn({ provider: plugin, error: answer.failure }, 'a provider does not list its models');
     }
-    this.#kept.set(plugin, { ...answer, at: Date.now() });
+    this.#kept.set(plugin, { ...answer, at: performance.now() });
     return answer;
   }
 }

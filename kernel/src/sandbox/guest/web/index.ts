@@ -20,6 +20,7 @@ import { startClock } from './clock.js';
 export { setTaskWrapper } from './task.js';
 export { isMaterialised } from './lazy.js';
 export { fireTimer } from './timers.js';
+export { stepClock } from './clock.js';
 
 refuseClones(EventTarget, Event, TextDecoder, CryptoKey, AbortController);
 // Not `import`: the bundler wraps what is required into a function, and the engine compiles that when it is called.
