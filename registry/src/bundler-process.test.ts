@@ -1,4 +1,4 @@
-import { build } from 'esbuild';
+import { build, type PluginBuild } from 'esbuild';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { commandLine, descendants } from '../../test/support/processes.js';
 import { withBundler } from './bundler-process.js';
@@ -23,3 +23,39 @@ it('ends the bundler’s process when nothing was built for a while, and starts 
   await expect.poll(processes).toBe(0);
   expect((await bundle()).outputFiles).toHaveLength(1);
 });
+
+it('is not ended while it builds for another copy of this module', async () => {
+  await bundle();
+  vi.resetModules();
+  const copy = await import('./bundler-process.js');
+  expect(copy.withBundler).not.toBe(withBundler);
+  let release = () => {};
+  const long = copy.withBundler(() => new Promise<void>((resolve) => (release = resolve)));
+  vi.advanceTimersByTime(60_000);
+  expect(processes()).toBe(1);
+  release();
+  await long;
+  vi.advanceTimersByTime(60_000);
+  await expect.poll(processes).toBe(0);
+});
+
+it('builds although its process is killed, then and later', async () => {
+  vi.useRealTimers();
+  await bundle();
+  const [pid] = descendants(process.pid).filter((one) => commandLine(one).includes('--service='));
+  const waiting = { name: 'waiting', setup: (builder: PluginBuild) => builder.onStart(() => kill(pid!)) };
+  const cut = () =>
+    withBundler(() => build({ stdin: { contents: 'export const a = 1' }, write: false, plugins: [waiting] }));
+  const results = await Promise.all([cut(), cut(), bundle()]);
+  for (const { outputFiles } of results) expect(outputFiles).toHaveLength(1);
+  expect((await bundle()).outputFiles).toHaveLength(1);
+  expect(processes()).toBe(1);
+});
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It was killed before.
+  }
+}
