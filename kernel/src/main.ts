@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
 import { AtollError, ERRORS } from '@atoll/plugin-sdk/contract';
 import { renderBootTree } from './boot-tree.js';
 import { collectGarbage } from './collect-garbage.js';
@@ -10,10 +9,6 @@ import { collectWhenIdle } from './idle-collector.js';
 import { Kernel } from './kernel.js';
 
 /* The kernel process: reads the configuration, boots, and ends on SIGINT or SIGTERM. */
-
-// What a request makes lives for milliseconds. V8 may judge by a bad moment that what is made at some place in the code lives long, and then
-// puts all of it, with every body it points at, where only a full collection frees it: requests of 10 KB took twice the processor time then.
-setFlagsFromString('--no-allocation-site-pretenuring');
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
