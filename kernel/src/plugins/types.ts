@@ -106,9 +106,7 @@ export interface RouteCall {
 export interface RouteReply {
   status: number;
   headers: [name: string, value: string][];
-  body?: Buffer;
-  /** Whether the body is known to be UTF-8 text. */
-  isText?: boolean;
+  body?: Buffer | string;
   /** Set instead of `body` for streamed answers. Breaking off the iteration cancels the call in the plugin. */
   stream?: AsyncIterable<Buffer>;
 }
