@@ -7,13 +7,17 @@ beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => vi.useRealTimers());
 
 const bundle = () => withBundler(() => build({ stdin: { contents: 'export const a = 1' }, write: false }));
+/** A build that takes until it is released. */
+function longBuild(run: typeof withBundler): { release: () => void; long: Promise<void> } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { release: resolve, long: run(() => promise) };
+}
 const processes = () => descendants(process.pid).filter((pid) => commandLine(pid).includes('--service=')).length;
 
 it('ends the bundler’s process when nothing was built for a while, and starts it again', async () => {
   await bundle();
   expect(processes()).toBe(1);
-  let release = () => {};
-  const long = withBundler(() => new Promise<void>((resolve) => (release = resolve)));
+  const { release, long } = longBuild(withBundler);
   await bundle();
   vi.advanceTimersByTime(60_000);
   expect(processes()).toBe(1);
@@ -29,8 +33,7 @@ it('is not ended while it builds for another copy of this module', async () => {
   vi.resetModules();
   const copy = await import('./bundler-process.js');
   expect(copy.withBundler).not.toBe(withBundler);
-  let release = () => {};
-  const long = copy.withBundler(() => new Promise<void>((resolve) => (release = resolve)));
+  const { release, long } = longBuild(copy.withBundler);
   vi.advanceTimersByTime(60_000);
   expect(processes()).toBe(1);
   release();

@@ -26,8 +26,8 @@ export interface GroupLimit<Item> {
 
 /**
  * Calls of one kind for one document each of a collection. Those that come while others are under way go into the next statement
- * together: the way to the database, and a commit, takes about the same time for many as for one. Each is answered for itself. How many can wait is bounded by how many host calls a plugin
- * may have open.
+ * together: the way to the database, and a commit, takes about the same time for many as for one. Each is answered for itself. How many
+ * can wait is bounded by how many host calls a plugin may have open.
  */
 export class GroupedCalls<Item, Result> {
   readonly #groups = new Map<string, Group<Item, Result>>();
