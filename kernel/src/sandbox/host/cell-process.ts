@@ -5,6 +5,7 @@ import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { CellReady, ControlMeta, IsolateEnded, PingReply } from '../cell/control.js';
 import { FrameChannel } from '../protocol/channel.js';
 import type { Frame } from '../protocol/frame.js';
+import { FrameIds } from '../protocol/frame-ids.js';
 import { BodyKind, FrameType, PROTOCOL_VERSION } from '../protocol/frame-type.js';
 import { CELL_ENTRY } from './cell-entry.js';
 import { errorFromGuest } from './guest-call.js';
@@ -33,7 +34,7 @@ export class CellProcess {
   readonly #control = new Map<number, { resolve: (text: string) => void; reject: (error: AtollError) => void }>();
   readonly #ready = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
-  #nextControl = 2;
+  readonly #ids = new FrameIds(2, 2);
   #exited = false;
   readonly spawnedAt = performance.now();
   /** It came up once. */
@@ -77,8 +78,7 @@ export class CellProcess {
   /** A command to the cell itself. Rejects with DEADLINE_EXCEEDED when it does not answer in time. */
   async command<T>(meta: ControlMeta, timeoutMs: number, body?: string): Promise<T> {
     if (this.#exited) throw new AtollError('PLUGIN_CRASHED', 'The cell process is gone.');
-    const id = this.#nextControl;
-    this.#nextControl += 2;
+    const id = this.#ids.take(this.#control);
     let timer: NodeJS.Timeout | undefined;
     try {
       const text = await new Promise<string>((resolve, reject) => {

@@ -1,6 +1,7 @@
 import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
 import { ChurnMap } from '../../collections/churn-map.js';
 import type { Frame } from '../protocol/frame.js';
+import { FrameIds } from '../protocol/frame-ids.js';
 import { BodyKind, FrameType } from '../protocol/frame-type.js';
 import type { SyscallMeta } from '../protocol/messages.js';
 import type { Deadlines } from './deadlines.js';
@@ -38,7 +39,7 @@ export class IsolateClient {
   readonly #waiting: GuestCall[] = [];
   /** Organisations that have called, with who the plugin is when it goes on in their name. */
   readonly #organisations = new Map<string, Principal>();
-  #nextId = 2;
+  readonly #ids = new FrameIds(2, 2);
   #running = 0;
   #closed: AtollError | undefined;
   total = 0;
@@ -62,8 +63,7 @@ export class IsolateClient {
   call(request: GuestRequest): Promise<GuestReply> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(this.#closed);
-      const call = new GuestCall(this.#nextId, request, resolve, reject);
-      this.#nextId += 2;
+      const call = new GuestCall(this.#ids.take(this.#calls), request, resolve, reject);
       this.total++;
       if (
         this.#running >= this.options.concurrency &&

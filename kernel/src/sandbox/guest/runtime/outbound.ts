@@ -1,3 +1,4 @@
+import { FrameIds } from '../../protocol/frame-ids.js';
 import { FrameType } from '../../protocol/frame-type.js';
 import type { SyscallMeta } from '../../protocol/messages.js';
 import { currentCall } from './async-context.js';
@@ -29,16 +30,14 @@ export interface SyscallOptions {
   body?: Uint8Array | ReadableStream<Uint8Array> | string;
 }
 
-/** Ids of guest calls are odd, the host's are even: neither has to ask the other for one. */
-let nextId = 1;
+const ids = new FrameIds(1, 2);
 const pending = new Map<number, Pending>();
 
 /** Calls a host capability. Rejects with an AtollError, or with the signal's reason. */
 export function syscall(method: string, options: SyscallOptions = {}): Promise<Answer> {
   const { signal, timeoutMs, head, body } = options;
   if (signal?.aborted) return Promise.reject(signal.reason);
-  const id = nextId;
-  nextId += 2;
+  const id = ids.take(pending);
   const streamed = typeof body === 'object' && !(body instanceof Uint8Array);
   const meta: SyscallMeta = { m: method };
   const parent = currentCall();

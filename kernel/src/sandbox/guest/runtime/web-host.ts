@@ -1,4 +1,5 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import { FrameIds } from '../../protocol/frame-ids.js';
 import { FrameType } from '../../protocol/frame-type.js';
 import type { FetchHead, FetchReplyHead, WebHost } from '../web/host.js';
 import { logLine } from './capabilities.js';
@@ -16,7 +17,7 @@ interface LocalReply {
 
 /** What the web APIs need of the host, over the bridge: timers, crypto and random in the cell, `fetch` in the kernel. */
 export class BridgeWebHost implements WebHost {
-  #nextLocal = 1;
+  readonly #ids = new FrameIds(1, 1);
   readonly #local = new Map<number, { resolve: (reply: LocalReply) => void; reject: (error: unknown) => void }>();
 
   constructor(private readonly syncCallback: (operation: string, argument: string) => string) {}
@@ -30,7 +31,7 @@ export class BridgeWebHost implements WebHost {
   }
 
   call(operation: string, meta: unknown, bytes?: Uint8Array): Promise<LocalReply> {
-    const id = this.#nextLocal++;
+    const id = this.#ids.take(this.#local);
     return new Promise((resolve, reject) => {
       this.#local.set(id, { resolve, reject });
       outbox.push(FrameType.LOCAL_CALL, id, JSON.stringify({ op: operation, meta }), bytes);

@@ -1,4 +1,5 @@
 import { defineGlobal } from './define.js';
+import { FrameIds } from '../../protocol/frame-ids.js';
 import { webHost } from './host.js';
 import { bindTask } from './task.js';
 
@@ -12,7 +13,7 @@ interface Timer {
 const MAX_TIMERS = 10_000;
 const timers = new Map<number, Timer>();
 const resolved = Promise.resolve();
-let nextId = 1;
+const ids = new FrameIds(1, 1);
 
 function guarded(task: unknown, args: unknown[], what: string): () => void {
   if (typeof task !== 'function') throw new TypeError(`${what} needs a function.`);
@@ -28,7 +29,7 @@ function guarded(task: unknown, args: unknown[], what: string): () => void {
 
 function start(timer: Timer, ms: unknown): number {
   if (timers.size >= MAX_TIMERS) throw new RangeError(`More than ${MAX_TIMERS} timers.`);
-  const id = nextId++;
+  const id = ids.take(timers);
   timers.set(id, timer);
   webHost().setTimer(id, delayOf(ms));
   return id;
