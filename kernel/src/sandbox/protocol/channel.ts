@@ -1,6 +1,9 @@
 import type { Duplex } from 'node:stream';
-import { encodeFrames, FrameDecoder } from './codec.js';
+import { encodeFrames, FrameDecoder, roomFor } from './codec.js';
 import type { Frame } from './frame.js';
+import { SendBuffers } from './send-buffers.js';
+
+const buffers = new SendBuffers();
 
 /** Frames over a socket: batched into one write per turn of the event loop, in both directions. */
 export class FrameChannel {
@@ -47,7 +50,10 @@ export class FrameChannel {
     if (this.#closed || this.#queue.length === 0) return;
     const frames = this.#queue;
     this.#queue = [];
-    this.socket.write(encodeFrames(frames));
+    const buffer = buffers.take(roomFor(frames));
+    const size = encodeFrames(frames, buffer);
+    // Also when it fails: then nobody reads it any more.
+    this.socket.write(buffer.subarray(0, size), () => buffers.give(buffer));
   };
 
   #read(chunk: Buffer): void {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeFrames, FrameDecoder } from './codec.js';
+import { encodeFrames, FrameDecoder, roomFor } from './codec.js';
 import type { Frame } from './frame.js';
 import { BodyKind, MAX_BODY_BYTES } from './frame-type.js';
 
@@ -19,6 +19,11 @@ const received = ({ body, ...rest }: Frame) => ({
   body: typeof body === 'string' ? Buffer.from(body) : body,
 });
 
+function encoded(frames: readonly Frame[]): Buffer {
+  const out = Buffer.alloc(roomFor(frames));
+  return out.subarray(0, encodeFrames(frames, out));
+}
+
 function* cut(data: Buffer, sizes: readonly number[]): Generator<Buffer> {
   for (let at = 0, n = 0; at < data.length; n++) {
     const size = sizes[n % sizes.length]!;
@@ -33,7 +38,7 @@ describe('frames', () => {
     fc.assert(
       fc.property(fc.array(frame, { minLength: 1, maxLength: 20 }), sizes, (frames, cuts) => {
         const decoder = new FrameDecoder();
-        const arrived = [...cut(encodeFrames(frames), cuts)].flatMap((chunk) => decoder.push(chunk));
+        const arrived = [...cut(encoded(frames), cuts)].flatMap((chunk) => decoder.push(chunk));
         expect(arrived).toEqual(frames.map(received));
       }),
     );
@@ -67,7 +72,7 @@ describe('frames', () => {
 
   it('with a lone surrogate in their text still arrive', () => {
     const [arrived] = new FrameDecoder().push(
-      encodeFrames([{ type: 1, isolate: 1, id: 2, kind: BodyKind.TEXT, meta: '\ud800', body: 'a\udc00' }]),
+      encoded([{ type: 1, isolate: 1, id: 2, kind: BodyKind.TEXT, meta: '\ud800', body: 'a\udc00' }]),
     );
     expect(arrived).toMatchObject({ meta: '\ufffd', body: Buffer.from('a\ufffd') });
   });

@@ -19,14 +19,18 @@ function exceeds(value: Buffer | string | undefined, limit: number): boolean {
   return (typeof value === 'string' ? Buffer.byteLength(value) : value!.length) > limit;
 }
 
-/** Encodes frames into one buffer, so that a tick's frames cost one write. */
-export function encodeFrames(frames: readonly Frame[]): Buffer {
+/** Bytes that the frames take at most. */
+export function roomFor(frames: readonly Frame[]): number {
   let total = 0;
-  for (const frame of frames) total += HEADER + upperBound(frame.meta) + upperBound(frame.body);
-  const out = Buffer.allocUnsafe(total);
+  for (const { meta, body } of frames) total += HEADER + upperBound(meta) + upperBound(body);
+  return total;
+}
+
+/** Writes the frames into one buffer as large as `roomFor` says, so that a tick's frames cost one write. Returns how many bytes it wrote. */
+export function encodeFrames(frames: readonly Frame[], out: Buffer): number {
   let at = 0;
   for (const frame of frames) at = encodeInto(out, at, frame);
-  return out.subarray(0, at);
+  return at;
 }
 
 /** Bytes that the text can take at most: cheaper than measuring it before writing. */
