@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AUTH, route, TestServer } from '../../../test/support/http-server.js';
@@ -18,11 +18,12 @@ async function serve(reply: () => RouteReply, options: { trustProxy?: boolean; c
 async function get(headers: Record<string, string> = {}, method = 'GET') {
   const outgoing = request(`${server.url}/x`, { method, headers: { ...AUTH, ...headers } }).end();
   const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
-  return { status: incoming.statusCode, headers: incoming.headers, body: await text(incoming) };
+  const bytes = await buffer(incoming);
+  return { status: incoming.statusCode, headers: incoming.headers, bytes, body: bytes.toString() };
 }
 
-const whole = (type: string, body: Buffer | string = 'x'): RouteReply => {
-  return { status: 200, headers: [['content-type', type]], body };
+const whole = (type: string, body = 'x'): RouteReply => {
+  return { status: 200, headers: [['content-type', type]], body: Buffer.from(body) };
 };
 async function* chunks(): AsyncGenerator<Buffer> {
   yield Buffer.from('x');
@@ -35,7 +36,7 @@ describe('what every answer has', () => {
   const answers: [string, RouteReply][] = [
     ['a whole one', whole('application/json')],
     ['a large one', whole('application/json', 'x'.repeat(20_000))],
-    ['one of bytes', whole('application/octet-stream', Buffer.from('x'))],
+    ['one too large for one piece', whole('application/json', 'x'.repeat(40_000))],
     ['a stream', { status: 200, headers: [['content-type', 'text/event-stream']], stream: chunks() }],
     ['one without a body', { status: 204, headers: [] }],
   ];
@@ -96,7 +97,7 @@ describe('what browsers may do', () => {
 describe('an answer that is written at once', () => {
   it('has its length in bytes, its own headers, and each cookie', async () => {
     const own: [string, string][] = [['content-type', 'text/plain'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['x-many', '1'], ['x-many', '2'], ['etag', 'old'], ['etag', 'new']]; // biome-ignore format: a list
-    await serve(() => ({ status: 201, headers: own, body: 'ä€' }));
+    await serve(() => ({ status: 201, headers: own, body: Buffer.from('ä€') }));
     const { status, headers, body } = await get();
     expect([status, body]).toEqual([201, 'ä€']);
     expect(headers).toMatchObject({
@@ -105,6 +106,12 @@ describe('an answer that is written at once', () => {
       'x-many': '1, 2',
       etag: 'new',
     });
+  });
+
+  it.each([10, 32_768, 32_769])('has the bytes that the plugin sent: %i of them', async (size) => {
+    const bytes = Buffer.from(Array.from({ length: size }, (_, at) => at % 256));
+    await serve(() => ({ status: 200, headers: [['content-type', 'application/octet-stream']], body: bytes }));
+    expect(bytes.equals((await get()).bytes)).toBe(true);
   });
 
   it('is left to Koa when its type is not known', async () => {

@@ -4,8 +4,6 @@ import { BodyKind } from '../sandbox/protocol/frame-type.js';
 import type { PluginInstance } from './instance.js';
 import type { RouteCall, RouteReply } from './types.js';
 
-/** Node writes the head and a string in one piece; what is larger is not worth copying. */
-const MAX_TEXT_BYTES = 32_768;
 const JSON_HEADERS: [string, string][] = [['content-type', 'application/json; charset=utf-8']];
 
 /** Turns an HTTP call into a call of the guest, and its answer into an HTTP reply. */
@@ -26,9 +24,7 @@ export function routeCaller(instance: PluginInstance, index: number, registratio
     const status = head?.s ?? 200;
     const headers = head?.h ?? JSON_HEADERS;
     if (reply.stream) return { status, headers, stream: reply.stream };
-    if (!reply.body) return { status, headers };
-    const small = reply.kind === BodyKind.TEXT && reply.body.length <= MAX_TEXT_BYTES;
-    return { status, headers, body: small ? reply.body.toString('utf8') : reply.body };
+    return reply.body ? { status, headers, body: reply.body } : { status, headers };
   };
   return (call: RouteCall): Promise<RouteReply> => {
     const { meter } = instance;

@@ -106,7 +106,7 @@ export interface RouteCall {
 export interface RouteReply {
   status: number;
   headers: [name: string, value: string][];
-  body?: Buffer | string;
+  body?: Buffer;
   /** Set instead of `body` for streamed answers. Breaking off the iteration cancels the call in the plugin. */
   stream?: AsyncIterable<Buffer>;
 }
