@@ -3,6 +3,8 @@ import { getHeapStatistics } from 'node:v8';
 import { collectGarbage } from './collect-garbage.js';
 
 const EVERY_MS = 5_000;
+/** How long the rest must last: with the garbage, the engine throws away code that was compiled for objects of which there are none now. */
+const REST_MS = 30_000;
 /** Share of the time that this thread has had something to do, up to which a pause of some ten milliseconds disturbs nobody. */
 const IDLE = 0.1;
 /** What the heap must have grown by for it to be worth a pause, in bytes. */
@@ -18,13 +20,15 @@ const taken = (): number => getHeapStatistics().total_heap_size;
 export function collectWhenIdle(): void {
   let floor = taken();
   let since = performance.eventLoopUtilization();
+  let rested = 0;
   const timer = setInterval(() => {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, since);
     since = now;
     const size = taken();
     floor = Math.min(floor, size);
-    if (utilization > IDLE || size - floor < WORTH_IT) return;
+    rested = utilization > IDLE ? 0 : rested + EVERY_MS;
+    if (rested < REST_MS || size - floor < WORTH_IT) return;
     collectGarbage();
     floor = taken();
   }, EVERY_MS);

@@ -7,6 +7,7 @@ import { loadConfig } from './config/index.js';
 import { startDevReload } from './dev-reload.js';
 import { collectWhenIdle } from './idle-collector.js';
 import { Kernel } from './kernel.js';
+import { keepCodeWarm } from './warm-code.js';
 
 /* The kernel process: reads the configuration, boots, and ends on SIGINT or SIGTERM. */
 
@@ -35,6 +36,7 @@ async function main(): Promise<void> {
   try {
     const report = await kernel.start();
     collectGarbage();
+    keepCodeWarm();
     collectWhenIdle();
     process.stdout.write(renderBootTree(report, Math.round(performance.now() - began)));
     if (process.env.ATOLL_DEV === '1') stopDev = await startDevReload(kernel.container);
