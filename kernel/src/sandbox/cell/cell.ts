@@ -17,7 +17,9 @@ export class Cell {
     socket: Duplex,
     onKernelGone: () => void,
   ) {
-    this.#channel = new FrameChannel(socket, { onFrames: (frames) => this.#onFrames(frames), onClose: onKernelGone });
+    const handlers = { onFrames: (frames: Frame[]) => this.#onFrames(frames), onClose: onKernelGone };
+    // What a guest posts is a batch already: to wait for the end of the turn would only delay it.
+    this.#channel = new FrameChannel(socket, handlers, queueMicrotask);
   }
 
   announce(): void {

@@ -5,7 +5,7 @@ import { SendBuffers } from './send-buffers.js';
 
 const buffers = new SendBuffers();
 
-/** Frames over a socket: batched into one write per turn of the event loop, in both directions. */
+/** Frames over a socket, batched into few writes. */
 export class FrameChannel {
   readonly #decoder = new FrameDecoder();
   #queue: Frame[] = [];
@@ -20,6 +20,8 @@ export class FrameChannel {
       /** Called once, when the other side is gone or sent something malformed. */
       onClose: (error?: Error) => void;
     },
+    /** When to write. As it is, everything that this turn's sockets bring shares one write. */
+    private readonly later: (flush: () => void) => void = setImmediate,
   ) {
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('error', (error) => this.#close(error));
@@ -31,8 +33,7 @@ export class FrameChannel {
     this.#queue.push(frame);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // setImmediate, not a microtask: everything that this turn's sockets bring shares one write.
-    setImmediate(this.#flush);
+    this.later(this.#flush);
   }
 
   /** Bytes that the other side has not taken yet. */
