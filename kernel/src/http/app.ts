@@ -8,9 +8,10 @@ import type { RateLimits } from '../limits/index.js';
 import type { PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { compressLarge } from './compress.js';
 import { errorMiddleware } from './errors.js';
 import { type KernelRoute, mountKernelRoute, type Recorder, refuseWrongMethod } from './kernel-route.js';
-import { compressLarge, identify, observe } from './middleware.js';
+import { identify, observe } from './middleware.js';
 import { OpenApi } from './openapi.js';
 import { RATE_LIMIT_HEADERS } from './rate-limit.js';
 import { pluginRoutes } from './plugin-routes.js';
@@ -64,9 +65,9 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
         maxAge: 600,
       }),
     );
-  app.use(compressLarge());
   // First what plugins own: their paths never overlap with the kernel's, and these are most requests.
   app.use(pluginRoutes({ routes, host, maxBodyBytes: config.server.maxBodyBytes, limits: deps.limits }));
+  app.use(compressLarge());
   const router = kernelRouter(deps);
   app.use(router.routes() as Koa.Middleware);
   app.use(refuseWrongMethod);

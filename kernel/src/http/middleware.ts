@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Middleware } from 'koa';
-import compress from 'koa-compress';
 import type { Principal } from '@atoll/plugin-sdk/contract';
 import type { Origin } from '../audit/index.js';
 import { type Authenticator, digest } from '../auth/index.js';
@@ -69,22 +68,6 @@ export function originOf({ state }: HttpContext, principal: Principal | undefine
     ...(principal && { principal }),
     address: state.address as string,
     traceparent: state.traceparent as string,
-  };
-}
-
-/** Smaller answers gain nothing from being compressed, and most are smaller. In bytes. */
-export const COMPRESS_FROM = 2_048;
-
-/** What is not written by Koa is left alone: see reply.ts. */
-export function compressLarge(): Middleware {
-  const compressor = compress({ threshold: COMPRESS_FROM, br: false });
-  const done = () => Promise.resolve();
-  return async (ctx, next) => {
-    await next();
-    if (ctx.respond === false) return;
-    const body: unknown = ctx.body;
-    if ((typeof body === 'string' || Buffer.isBuffer(body)) && body.length < COMPRESS_FROM) return;
-    await compressor(ctx, done);
   };
 }
 

@@ -72,7 +72,7 @@ function tableFor(ctx: HttpContext, { routes, host }: PluginRoutesDeps): RouteTa
 }
 
 function findRoute(ctx: HttpContext, deps: PluginRoutesDeps): RouteMatch | undefined {
-  const found = tableFor(ctx, deps).match(ctx.method, ctx.path);
+  const found = tableFor(ctx, deps).match(ctx.method, pathOf(ctx));
   if (!found || 'route' in found) return found;
   authorize(principalOf(ctx), 'plugins.call');
   ctx.set('allow', found.allowed.join(', '));
@@ -119,6 +119,16 @@ function toCall(
   if (route.headers) checked(route.headers, headers, 'The headers');
   const body = checkedBody(route, raw, headers);
   return body ? { ...call, body } : call;
+}
+
+const NEEDS_PARSING = /[#\s\u00a0\ufeff]/;
+
+/** As Koa's `path`, for which it takes the whole URL apart. */
+function pathOf(ctx: HttpContext): string {
+  const { url } = ctx;
+  if (NEEDS_PARSING.test(url)) return ctx.path;
+  const end = url.indexOf('?');
+  return end < 0 ? url : url.slice(0, end);
 }
 
 /** A plain object of its own; Koa parses anew for every look. */

@@ -5,7 +5,7 @@ import type { HttpContext } from './context.js';
 import type { RouteReply } from '../plugins/types.js';
 import { asAtollError } from './errors.js';
 import { HOP_BY_HOP } from './headers.js';
-import { COMPRESS_FROM } from './middleware.js';
+import { COMPRESS_FROM, compressBody } from './compress.js';
 import { problemOf } from './problem.js';
 import { type Header, setStandardHeaders, standardHeaders } from './standard-headers.js';
 
@@ -34,11 +34,13 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Writes a plugin's answer to the client: whole, or chunk by chunk as fast as the client takes it. */
 export function sendReply(ctx: HttpContext, reply: RouteReply): Promise<void> | undefined {
   if (reply.stream) return sendStream(ctx, reply, reply.stream);
-  const headers = merged(checkedHeaders(reply));
-  if (reply.body && isPlain(ctx, reply.body, reply.status, headers))
+  const headers = reply.headers ? merged(checkedHeaders(reply)) : JSON_HEADERS;
+  if (reply.body && isPlain(ctx, reply.body, reply.status, headers)) {
     writeAtOnce(ctx, reply.status, headers, reply.body);
-  else handToKoa(ctx, reply, headers);
-  return undefined;
+    return undefined;
+  }
+  handToKoa(ctx, reply, headers);
+  return compressBody(ctx);
 }
 
 /** Nothing is left to be decided about it: its type is known, nothing was said of it by others, and its body is sent as it is. */
@@ -77,7 +79,7 @@ function handToKoa(ctx: HttpContext, { status, body }: RouteReply, headers: Head
 }
 
 /** Names in lower case. All are checked before any is set: a problem in place of the answer has none of them. */
-function checkedHeaders({ status, headers }: RouteReply): Header[] {
+function checkedHeaders({ status, headers = [] }: RouteReply): Header[] {
   if (!Number.isInteger(status) || status < 200 || status > 599) {
     throw new AtollError('PLUGIN_BAD_RESPONSE', `The answer's status ${status} is not between 200 and 599.`);
   }
@@ -102,6 +104,7 @@ function checkedHeaders({ status, headers }: RouteReply): Header[] {
 
 /** By name; of cookies there may be several. */
 type Headers = ReadonlyMap<string, string | readonly string[]>;
+const JSON_HEADERS: Headers = new Map([['content-type', 'application/json; charset=utf-8']]);
 
 function merged(headers: readonly Header[]): Headers {
   const all = new Map<string, string | string[]>();

@@ -4,8 +4,6 @@ import { BodyKind } from '../sandbox/protocol/frame-type.js';
 import type { PluginInstance } from './instance.js';
 import type { RouteCall, RouteReply } from './types.js';
 
-const JSON_HEADERS: [string, string][] = [['content-type', 'application/json; charset=utf-8']];
-
 /** Turns an HTTP call into a call of the guest, and its answer into an HTTP reply. */
 export function routeCaller(instance: PluginInstance, index: number, registration: RouteRegistration) {
   const prefix = `{"m":"http","i":${index}`;
@@ -21,10 +19,10 @@ export function routeCaller(instance: PluginInstance, index: number, registratio
       signal,
     });
     const head = reply.meta === '' ? undefined : parseHead(reply.meta);
-    const status = head?.s ?? 200;
-    const headers = head?.h ?? JSON_HEADERS;
-    if (reply.stream) return { status, headers, stream: reply.stream };
-    return reply.body ? { status, headers, body: reply.body } : { status, headers };
+    const answered: RouteReply = head ? { status: head.s, headers: head.h } : { status: 200 };
+    if (reply.stream) answered.stream = reply.stream;
+    else if (reply.body) answered.body = reply.body;
+    return answered;
   };
   return (call: RouteCall): Promise<RouteReply> => {
     const { meter } = instance;

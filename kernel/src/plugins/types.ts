@@ -105,7 +105,8 @@ export interface RouteCall {
 
 export interface RouteReply {
   status: number;
-  headers: [name: string, value: string][];
+  /** Those of a JSON answer when absent. */
+  headers?: [name: string, value: string][];
   body?: Buffer;
   /** Set instead of `body` for streamed answers. Breaking off the iteration cancels the call in the plugin. */
   stream?: AsyncIterable<Buffer>;
