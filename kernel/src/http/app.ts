@@ -16,7 +16,6 @@ import { OpenApi } from './openapi.js';
 import { RATE_LIMIT_HEADERS } from './rate-limit.js';
 import { pluginRoutes } from './plugin-routes.js';
 import type { RouteTable } from './route-table.js';
-import { withStandardHeaders } from './standard-headers.js';
 
 export interface HttpAppDeps {
   config: Config;
@@ -54,7 +53,6 @@ export function createHttpApp(deps: HttpAppDeps): Koa {
   });
   app.use(identify(deps.authenticator, config.server.trustProxy));
   app.use(observe(metrics, log));
-  app.use(withStandardHeaders());
   app.use(errorMiddleware({ host, log, audit: deps.audit, starting: deps.starting }));
   const { corsOrigins } = config.server;
   if (corsOrigins.length > 0)

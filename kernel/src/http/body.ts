@@ -65,7 +65,7 @@ export function parseJson(body: Buffer, headers: IncomingHttpHeaders | Record<st
 }
 
 function checkType(type: string | undefined, encoding: string | undefined): void {
-  if (!JSON_TYPE.test(type ?? '') || OTHER_CHARSET.test(type ?? '')) {
+  if (type !== 'application/json' && (!JSON_TYPE.test(type ?? '') || OTHER_CHARSET.test(type ?? ''))) {
     const given = type === undefined ? 'no content-type' : type.slice(0, 100);
     throw new AtollError('UNSUPPORTED_MEDIA_TYPE', `Expected application/json in UTF-8, got ${given}.`);
   }

@@ -7,6 +7,7 @@ import type { Logger } from '../telemetry/logger.js';
 import { fillErrorTemplate } from './error-template.js';
 import { originOf, principalOf } from './middleware.js';
 import { problemOf, retryAfterOf } from './problem.js';
+import { setStandardHeaders } from './standard-headers.js';
 
 /** Under these, nobody without credentials learns what is there and what is not. */
 const PROTECTED = /^\/(api|v1)(\/|$)/;
@@ -76,7 +77,10 @@ export interface ErrorMiddlewareDeps {
   starting: () => boolean;
 }
 
-/** The outermost place where requests fail: everything thrown below becomes an answer. */
+/**
+ * The outermost place where requests fail: everything thrown below becomes an answer. All that Koa is to write gets its standard
+ * headers here; other answers bring their own.
+ */
 export function errorMiddleware({ host, log, audit: denials, starting }: ErrorMiddlewareDeps): Middleware {
   return async (ctx, next) => {
     try {
@@ -92,5 +96,6 @@ export function errorMiddleware({ host, log, audit: denials, starting }: ErrorMi
       if (ctx.headerSent || ctx.respond === false) ctx.res.destroy();
       else writeError(ctx, error, host);
     }
+    if (ctx.respond !== false && !ctx.headerSent) setStandardHeaders(ctx);
   };
 }

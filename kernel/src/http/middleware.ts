@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Middleware } from 'koa';
 import type { Principal } from '@atoll/plugin-sdk/contract';
@@ -20,9 +21,9 @@ export function identify(authenticator: Authenticator, trustProxy: boolean): Mid
     ctx.state.requestId = requestId;
     ctx.state.traceparent = continueTrace(ctx.req.headers.traceparent as string | undefined);
     ctx.state.address = clientAddress(ctx.req, trustProxy);
-    const bearer = bearerOf(ctx.req.headers.authorization);
-    if (bearer === undefined) return next();
-    const principal = authenticator.authenticate(bearer, digestOf(ctx.req.socket, bearer));
+    const credential = credentialOf(ctx.req);
+    if (credential === undefined) return next();
+    const principal = authenticator.authenticate(credential.bearer, credential.digested);
     if (!(principal instanceof Promise)) {
       ctx.state.principal = principal;
       return next();
@@ -41,15 +42,25 @@ export function identify(authenticator: Authenticator, trustProxy: boolean): Mid
 }
 
 /** What the last request of each connection was sent with: most send the same again, and a digest costs more than the routing. */
-const lastOf = new WeakMap<Socket, { bearer: string; digested: Buffer }>();
+const lastOf = new WeakMap<Socket, Credential>();
 
-function digestOf(socket: Socket, bearer: string): Buffer {
+interface Credential {
+  header: string;
+  bearer: string;
+  digested: Buffer;
+}
+
+function credentialOf({ headers, socket }: IncomingMessage): Credential | undefined {
+  const header = headers.authorization;
+  if (header === undefined) return undefined;
   const last = lastOf.get(socket);
   // A connection is compared with what it sent itself, so the time that takes tells nobody anything.
-  if (last?.bearer === bearer) return last.digested;
-  const digested = digest(bearer);
-  lastOf.set(socket, { bearer, digested });
-  return digested;
+  if (last?.header === header) return last;
+  const bearer = bearerOf(header);
+  if (bearer === undefined) return undefined;
+  const credential = { header, bearer, digested: digest(bearer) };
+  lastOf.set(socket, credential);
+  return credential;
 }
 
 /** Who calls; undefined without valid credentials. Throws what kept the kernel from finding out. */

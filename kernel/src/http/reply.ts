@@ -7,7 +7,7 @@ import { asAtollError } from './errors.js';
 import { HOP_BY_HOP } from './headers.js';
 import { COMPRESS_FROM, compressBody } from './compress.js';
 import { problemOf } from './problem.js';
-import { type Header, setStandardHeaders, standardHeaders } from './standard-headers.js';
+import { type Header, JSON_TYPE, setStandardHeaders, standardHeaders } from './standard-headers.js';
 
 /** Headers that the kernel sets itself. */
 const KERNELS = new Set(['content-length', 'x-request-id', 'traceparent']);
@@ -104,7 +104,7 @@ function checkedHeaders({ status, headers = [] }: RouteReply): Header[] {
 
 /** By name; of cookies there may be several. */
 type Headers = ReadonlyMap<string, string | readonly string[]>;
-const JSON_HEADERS: Headers = new Map([['content-type', 'application/json; charset=utf-8']]);
+const JSON_HEADERS: Headers = new Map([['content-type', JSON_TYPE]]);
 
 function merged(headers: readonly Header[]): Headers {
   const all = new Map<string, string | string[]>();

@@ -1,7 +1,6 @@
 import { IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import helmet, { type HelmetOptions } from 'helmet';
-import type { Middleware } from 'koa';
 import type { HttpContext } from './context.js';
 
 export type Header = readonly [name: string, value: string];
@@ -45,11 +44,14 @@ function headersOf(options: HelmetOptions): Header[] {
   return Object.entries(headers).map(([name, value]) => [name, String(value)]);
 }
 
+/** What most answers are. */
+export const JSON_TYPE = 'application/json; charset=utf-8';
 const DATA_TYPE = /^(?:application\/(?:[a-z0-9.+-]{1,100}\+)?json|application\/x-ndjson|text\/event-stream)\s*(?:;|$)/i;
 
 /** What every answer has besides its own headers: its ids, and what browsers may do with it. */
 export function standardHeaders(ctx: HttpContext, contentType: string | undefined): Header[] {
-  const kind = contentType === undefined || DATA_TYPE.test(contentType) ? 'data' : 'document';
+  const kind =
+    contentType === undefined || contentType === JSON_TYPE || DATA_TYPE.test(contentType) ? 'data' : 'document';
   return [
     ['x-request-id', ctx.state.requestId as string],
     ['traceparent', ctx.state.traceparent as string],
@@ -63,12 +65,4 @@ export function setStandardHeaders(ctx: HttpContext): void {
   const type = res.getHeader('content-type');
   for (const [name, value] of standardHeaders(ctx, type === undefined ? undefined : String(type)))
     if (!res.hasHeader(name)) res.setHeader(name, value);
-}
-
-/** For all answers that Koa writes; the others bring their own. */
-export function withStandardHeaders(): Middleware {
-  return async (ctx, next) => {
-    await next();
-    if (ctx.respond !== false && !ctx.headerSent) setStandardHeaders(ctx);
-  };
 }
