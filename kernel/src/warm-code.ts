@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 
-/** Of V8, which says nothing when it does not know one. */
+/** Of V8, which complains of one that it does not know, and goes on without it. */
 export const FLAGS = [
   '--no-flush-bytecode',
   // Its collections come when no request is there: then nothing holds the shapes of requests and sockets that the code is compiled for.

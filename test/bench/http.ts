@@ -7,7 +7,7 @@ import { median, rotated, Samples } from './stats.js';
 
 const ROUNDS = 5;
 const SECONDS = 2;
-/** Without being counted before each of these: while the others were measured, V8 has thrown away what it had compiled. */
+/** Without being counted before each of these: while the others were measured, V8 may have thrown away what it had compiled. */
 const LEAD_IN_SECONDS = 1;
 const CONNECTIONS = 64;
 const ONE_BY_ONE = 400;

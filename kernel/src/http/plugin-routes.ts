@@ -121,7 +121,7 @@ function toCall(
   return body ? { ...call, body } : call;
 }
 
-const NEEDS_PARSING = /[#\s\u00a0\ufeff]/;
+const NEEDS_PARSING = /[#\s]/;
 
 /** As Koa's `path`, for which it takes the whole URL apart. */
 function pathOf(ctx: HttpContext): string {
