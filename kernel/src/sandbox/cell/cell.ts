@@ -61,6 +61,8 @@ export class Cell {
       ...meta,
       localOps: createLocalOps(),
       send: (frame) => this.#channel.send(frame),
+      flush: () => this.#channel.flush(),
+      alone: () => this.#isolates.size === 1,
       backlog: () => this.#channel.backlog,
       // It stays listed until the kernel disposes it: its last run may not have ended yet.
       onEnd: (why, message) => this.#tell({ m: 'ended', isolate, why, message }),

@@ -21,7 +21,7 @@ describe('a batch', () => {
         const queue = frames.map((frame, id) => ({ ...frame, type: LOCAL, id }));
         while (queue.length > 0) {
           const { head, text: all, buffers } = takeBatch(queue);
-          deliver(head, all, ...buffers);
+          deliver(false, head, all, ...buffers);
         }
         const sent = frames.map(({ meta, body }, id) => {
           return { id, meta, body: body instanceof Buffer ? new Uint8Array(body) : body };

@@ -1,12 +1,6 @@
+import type { GuestBatch } from '../engine/engine.js';
 import type { Frame } from '../protocol/frame.js';
 import { BodyKind } from '../protocol/frame-type.js';
-
-/** One entry into a guest: frames packed as deliver() of guest/runtime/deliver.ts takes them. */
-export interface GuestBatch {
-  head: string;
-  text: string;
-  buffers: ArrayBuffer[];
-}
 
 type GuestFrame = Pick<Frame, 'type' | 'id' | 'kind' | 'meta' | 'body'>;
 

@@ -1,4 +1,4 @@
-import { type Engine, type EngineIsolate, type EngineStats, GuestRunError } from '../engine/engine.js';
+import { type Engine, type EngineIsolate, type EngineStats, type GuestBatch, GuestRunError } from '../engine/engine.js';
 import { fitsWire } from '../protocol/codec.js';
 import type { Frame } from '../protocol/frame.js';
 import { BodyKind, FrameType } from '../protocol/frame-type.js';
@@ -17,6 +17,10 @@ export interface IsolateHostOptions {
   localOps: LocalOps;
   /** Sends a frame to the kernel. */
   send: (frame: Frame) => void;
+  /** Sends what was given to `send` now, without waiting for more. */
+  flush: () => void;
+  /** Whether the cell has no other isolate: then nobody is held up when it runs in the cell's own thread. */
+  alone: () => boolean;
   /** Bytes of frames that the kernel has not taken yet. */
   backlog: () => number;
   /** The isolate ended by itself. Called once. */
@@ -29,6 +33,8 @@ const MAX_LOCAL_CALLS = 256;
 /** Arguments of a local operation, in characters; parsing them holds up all guests of the cell. Its data does not count. */
 const MAX_LOCAL_META = 1_048_576;
 
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
 /** One isolate in a cell: one run at a time, what arrives meanwhile becomes the next run's batch. */
 export class IsolateHost {
   #engine: EngineIsolate | undefined;
@@ -40,7 +46,9 @@ export class IsolateHost {
   #run = 0;
   #runStarted = 0;
   #localCalls = 0;
-  #entering = false;
+  #pumping = false;
+  /** It ran in this thread since the engine's own tasks were last done. */
+  #ranSync = false;
   #ended = false;
   #idle: (() => void) | undefined;
 
@@ -65,24 +73,23 @@ export class IsolateHost {
     } finally {
       this.#finishRun();
     }
+    this.#schedulePump();
   }
 
   deliver(frame: Frame): void {
     if (this.#ended) return;
     this.#queue.push(frame);
-    if (this.#runStarted > 0 || this.#entering) return;
-    this.#entering = true;
-    // Not at once: what came in the same read shares one entry into the guest.
-    queueMicrotask(() => {
-      this.#entering = false;
-      if (this.#runStarted === 0) void this.#pump();
-    });
+    this.#schedulePump();
   }
 
   report(): IsolateReport {
     const busyMs = this.#runStarted === 0 ? 0 : performance.now() - this.#runStarted;
     // Asking a running isolate would block this thread until the guest is done.
-    if (this.#runStarted === 0 && this.#engine && !this.#ended) this.#stats = this.#engine.stats();
+    if (this.#runStarted === 0 && this.#engine && !this.#ended) {
+      this.#stats = this.#engine.stats();
+      if (this.#ranSync) this.#engine.runTasks();
+      this.#ranSync = false;
+    }
     return { isolate: this.options.isolate, ...this.#stats, timers: this.#timers.size, run: this.#run, busyMs };
   }
 
@@ -95,18 +102,48 @@ export class IsolateHost {
     });
   }
 
+  #schedulePump(): void {
+    // While it loads, what comes waits.
+    if (this.#pumping || this.#runStarted > 0 || this.#queue.length === 0) return;
+    this.#pumping = true;
+    // Not at once: what came in the same read shares one entry into the guest.
+    queueMicrotask(() => void this.#pump());
+  }
+
   async #pump(): Promise<void> {
     while (this.#queue.length > 0 && !this.#ended && this.#engine) {
       this.#tellClock();
-      const { head, text, buffers } = takeBatch(this.#queue);
-      this.#beginRun();
-      try {
-        await this.#engine.deliver(head, text, buffers, this.options.timeoutMs);
-      } catch (error) {
-        this.#onRunError(error);
-      } finally {
-        this.#finishRun();
+      const batch = takeBatch(this.#queue);
+      if (!this.options.alone()) await this.#enter(this.#engine, batch);
+      else {
+        this.#enterSync(this.#engine, batch);
+        // Between two runs the cell has to answer the kernel's pings: one that it leaves unanswered tells of a run that is too long.
+        if (this.#queue.length > 0) await nextTurn();
       }
+    }
+    this.#pumping = false;
+  }
+
+  async #enter(engine: EngineIsolate, batch: GuestBatch): Promise<void> {
+    this.#beginRun();
+    try {
+      await engine.deliver(batch, this.options.timeoutMs);
+    } catch (error) {
+      this.#onRunError(error);
+    } finally {
+      this.#finishRun();
+    }
+  }
+
+  #enterSync(engine: EngineIsolate, batch: GuestBatch): void {
+    this.#beginRun();
+    this.#ranSync = true;
+    try {
+      engine.deliverSync(batch, this.options.timeoutMs);
+    } catch (error) {
+      this.#onRunError(error);
+    } finally {
+      this.#finishRun();
     }
   }
 
@@ -142,6 +179,8 @@ export class IsolateHost {
     const frames = unpackPost(head, text, buffers);
     if (!frames) return this.#end('protocol', 'The plugin posted something that is not a frame.');
     for (const frame of frames) this.#onGuestFrame({ ...frame, isolate: this.options.isolate });
+    // A guest that runs in this thread may go on for long before anything else is written.
+    if (this.#ranSync) this.options.flush();
     if (this.options.backlog() > MAX_BACKLOG_BYTES)
       this.#end('flooding', 'The plugin sends faster than the kernel takes.');
   }

@@ -16,6 +16,13 @@ export interface EngineOptions {
   onCatastrophe: (message: string) => void;
 }
 
+/** One entry into a guest: frames packed as deliver() of guest/runtime/deliver.ts takes them. */
+export interface GuestBatch {
+  head: string;
+  text: string;
+  buffers: ArrayBuffer[];
+}
+
 export interface EngineStats {
   heapBytes: number;
   externalBytes: number;
@@ -40,8 +47,15 @@ export class GuestRunError extends Error {
 export interface EngineIsolate {
   /** Runs a script. Rejects with a GuestRunError. */
   run(code: string, filename: string, timeoutMs: number): Promise<void>;
-  /** Hands frames to the guest and runs it until its microtasks are done. Rejects with a GuestRunError. */
-  deliver(head: string, text: string, buffers: ArrayBuffer[], timeoutMs: number): Promise<void>;
+  /** Hands frames to the guest and runs it, in a thread of its own, until its microtasks are done. Rejects with a GuestRunError. */
+  deliver(batch: GuestBatch, timeoutMs: number): Promise<void>;
+  /**
+   * The same in this thread, which saves two changes of threads and holds up everything else here. What the guest posts comes
+   * before it returns. Throws a GuestRunError.
+   */
+  deliverSync(batch: GuestBatch, timeoutMs: number): void;
+  /** Does what the engine has put off: a run in this thread leaves out the engine's own tasks, such as steps of garbage collection. */
+  runTasks(): void;
   stats(): EngineStats;
   dispose(): void;
   readonly disposed: boolean;

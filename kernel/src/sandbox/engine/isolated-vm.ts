@@ -4,6 +4,7 @@ import {
   type EngineIsolate,
   type EngineOptions,
   type EngineStats,
+  type GuestBatch,
   type GuestFailure,
   GuestRunError,
 } from './engine.js';
@@ -96,15 +97,25 @@ class IsolatedVmIsolate implements EngineIsolate {
     }
   }
 
-  async deliver(head: string, text: string, buffers: ArrayBuffer[], timeoutMs: number): Promise<void> {
+  async deliver(batch: GuestBatch, timeoutMs: number): Promise<void> {
     try {
-      const args: unknown[] = [head, text];
-      for (const buffer of buffers)
-        args.push(new ivm.ExternalCopy(buffer, TRANSFER).copyInto(bare({ release: true, transferIn: true })));
-      await this.deliverRef.apply(undefined, args as ivm.Transferable[], bare({ timeout: timeoutMs }));
+      await this.deliverRef.apply(undefined, argumentsOf(false, batch), bare({ timeout: timeoutMs }));
     } catch (error) {
       throw toRunError(error, this.isolate);
     }
+  }
+
+  deliverSync(batch: GuestBatch, timeoutMs: number): void {
+    try {
+      this.deliverRef.applySync(undefined, argumentsOf(true, batch), bare({ timeout: timeoutMs }));
+    } catch (error) {
+      throw toRunError(error, this.isolate);
+    }
+  }
+
+  runTasks(): void {
+    // Any asynchronous entry does them.
+    if (!this.isolate.isDisposed) this.isolate.getHeapStatistics().catch(() => {});
   }
 
   stats(): EngineStats {
@@ -120,6 +131,13 @@ class IsolatedVmIsolate implements EngineIsolate {
   dispose(): void {
     if (!this.isolate.isDisposed) this.isolate.dispose();
   }
+}
+
+function argumentsOf(sync: boolean, { head, text, buffers }: GuestBatch): ivm.Transferable[] {
+  const args: unknown[] = [sync, head, text];
+  for (const buffer of buffers)
+    args.push(new ivm.ExternalCopy(buffer, TRANSFER).copyInto(bare({ release: true, transferIn: true })));
+  return args as ivm.Transferable[];
 }
 
 function toRunError(error: unknown, isolate: ivm.Isolate): GuestRunError {

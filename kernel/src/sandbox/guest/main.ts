@@ -17,8 +17,8 @@ import { connectWeb, fireTimer, setTaskWrapper, stepClock } from './web/index.js
 setTaskWrapper(bindCall);
 installPlugin();
 
-function boot(post: Post, postSlow: Post, sync: (operation: string, argument: string) => string) {
-  outbox.connect(post, postSlow);
+function boot(post: Post, postSync: Post, sync: (operation: string, argument: string) => string) {
+  outbox.connect(post, postSync);
   const host = new BridgeWebHost(sync);
   connectWeb(host);
   installClock(fireTimer, (clock) => {

@@ -45,11 +45,11 @@ async function plugin(name: string, handler: string, more: Partial<IsolateSpec> 
     onEvict: evicted,
     ...more,
   });
-  const request = (meta: object) =>
-    isolate.client.call({ meta: meta as { m: string }, timeoutMs: 500, traceparent: '00-0-0-00' });
+  const request = (meta: object, timeoutMs = 500) =>
+    isolate.client.call({ meta: meta as { m: string }, timeoutMs, traceparent: '00-0-0-00' });
   await request({ m: 'setup', plugin: { id: name, version: '1.0.0' }, config: {} });
-  const call = async () => {
-    const { body } = await request({ m: 'http', i: 0, v: 'GET', u: '/', a: {}, q: {}, h: {} });
+  const call = async (timeoutMs?: number) => {
+    const { body } = await request({ m: 'http', i: 0, v: 'GET', u: '/', a: {}, q: {}, h: {} }, timeoutMs);
     return JSON.parse(body!.toString()) as unknown;
   };
   return { isolate, call, fates, evicted };
@@ -96,6 +96,70 @@ describe('a supervisor', () => {
     await expect.poll(() => evil.fates, { timeout: 5_000 }).toMatchObject([{ why: 'timeout', culprit: 'yes' }]);
     expect(await good.call()).toBe(1);
     expect(good.fates).toEqual([]);
+  });
+
+  it('ends an isolate that hangs without neighbours together with its cell, and its successor gets another', async () => {
+    start();
+    const { isolate, call, fates } = await plugin('evil', 'for (;;);', { timeoutMs: 60_000 });
+    await expect(call()).rejects.toMatchObject({ code: 'PLUGIN_TIMEOUT' });
+    await expect.poll(() => fates, { timeout: 10_000 }).toMatchObject([{ why: 'timeout', culprit: 'yes' }]);
+    const next = await plugin('evil', 'return 1;');
+    expect(next.isolate.cell).not.toBe(isolate.cell);
+    expect(await next.call()).toBe(1);
+    await settled(isolate.cell.pid);
+    expect(fates).toHaveLength(1);
+  });
+
+  it('lets a run without neighbours take its time, though the cell is silent meanwhile', async () => {
+    start({ heartbeatMs: 50, heartbeatMisses: 2 });
+    const spin = 'for (const end = Date.now() + 1_000; Date.now() < end; ); return 1;';
+    const { isolate, call, fates } = await plugin('slow', spin, { timeoutMs: 10_000 });
+    expect(await call(10_000)).toBe(1);
+    // Also when its caller has given up.
+    await expect(call(100)).rejects.toMatchObject({
+      code: expect.stringMatching(/^(DEADLINE_EXCEEDED|PLUGIN_TIMEOUT)$/),
+    });
+    expect(await call(10_000)).toBe(1);
+    expect(fates).toEqual([]);
+    expect(isolate.cell.exited).toBe(false);
+  });
+
+  it('hears what a run says before it is over', async () => {
+    start();
+    const said = Promise.withResolvers<void>();
+    const handler = `console.log('now'); for (let turn = 0; turn < 9; turn++) await null;
+      for (const end = Date.now() + 1_000; Date.now() < end; ); return 1;`;
+    const { call } = await plugin('a', handler, { timeoutMs: 10_000, onEvent: () => said.resolve() });
+    const order: string[] = [];
+    const done = call(10_000).then(() => order.push('done'));
+    await said.promise;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    order.push('heard');
+    await done;
+    expect(order).toEqual(['heard', 'done']);
+  });
+
+  it('runs side by side what shares a cell', async () => {
+    start({ maxCells: 1 });
+    const spin = 'for (const end = Date.now() + 1_000; Date.now() < end; ); return 1;';
+    const [slow, quick] = [await plugin('slow', spin, { timeoutMs: 5_000 }), await plugin('quick', 'return 1;')];
+    expect(quick.isolate.cell).toBe(slow.isolate.cell);
+    const order: string[] = [];
+    const done = slow.call(5_000).then(() => order.push('slow'));
+    await quick.call();
+    order.push('quick');
+    await done;
+    expect(order).toEqual(['quick', 'slow']);
+  });
+
+  it('has the engine tidy up in an isolate without neighbours', async () => {
+    start();
+    const handler = `globalThis.registry ??= new FinalizationRegistry(() => { globalThis.gone = true; });
+      globalThis.registry.register({}, 1);
+      const kept = []; for (let n = 0; n < 200_000; n++) kept.push({ n, text: String(n) });
+      return globalThis.gone ?? false;`;
+    const { call } = await plugin('a', handler, { timeoutMs: 5_000 });
+    await expect.poll(() => call(5_000), { timeout: 20_000, interval: 100 }).toBe(true);
   });
 
   it('kills a cell that does not answer its heartbeat', async () => {

@@ -62,7 +62,18 @@ export interface SupervisedIsolate {
   readonly cell: CellProcess;
   readonly spec: IsolateSpec;
   report: IsolateReport | undefined;
+  /** Its top-level code has run. */
+  loaded: boolean;
   ended: boolean;
+}
+
+/** A heartbeat that a cell has not answered yet. */
+interface Beat {
+  missed: number;
+  /** So many may be missed. */
+  allowed: number;
+  /** What the cell had used of the CPU when it was sent, in ms. */
+  cpuMs: number | undefined;
 }
 
 /** How long neighbours' calls may finish in a cell that is given up. */
@@ -72,16 +83,23 @@ const CELL_START_MS = 60_000;
 /** A busy machine may keep an innocent cell from answering for a while, in ms. */
 const MIN_PING_MS = 3_000;
 
+const TOO_LONG: IsolateFate = {
+  why: 'timeout',
+  message: 'The plugin ran for too long without a break.',
+  culprit: 'yes',
+};
+
 /**
  * Keeps plugins' isolates in cells and ends what misbehaves. The ladder: a missed deadline → is the isolate still running the
- * same code? → dispose → not settled → the neighbours move out → SIGKILL.
+ * same code? → dispose → not settled → the neighbours move out → SIGKILL. Where there is no neighbour, the cell runs the isolate in
+ * its own thread and answers nothing meanwhile: silence then says that the same code still runs, and SIGKILL comes at once.
  */
 export class Supervisor {
   readonly #deadlines = new Deadlines();
   readonly #isolates = new Map<number, SupervisedIsolate>();
   readonly #pool: CellPool;
   readonly #examining = new Set<number>();
-  readonly #misses = new Map<CellProcess, number>();
+  readonly #beats = new Map<CellProcess, Beat>();
   readonly #heartbeat: NodeJS.Timeout;
   #nextIsolate = 1;
 
@@ -107,6 +125,7 @@ export class Supervisor {
       const { name, memoryMb, timeoutMs } = spec;
       const load = { m: 'load' as const, isolate: isolate.client.options.isolate, name, memoryMb, timeoutMs };
       await cell.command(load, this.options.startTimeoutMs, spec.code);
+      isolate.loaded = true;
       return isolate;
     } catch (error) {
       isolate.ended = true;
@@ -144,7 +163,7 @@ export class Supervisor {
       onSyscall: (syscall) => spec.onSyscall(syscall, isolate),
       onMissed: () => void this.#examine(isolate),
     });
-    const isolate: SupervisedIsolate = { client, cell, spec, report: undefined, ended: false };
+    const isolate: SupervisedIsolate = { client, cell, spec, report: undefined, loaded: false, ended: false };
     this.#isolates.set(id, isolate);
     cell.clients.set(id, client);
     return isolate;
@@ -176,11 +195,7 @@ export class Supervisor {
       await new Promise((resolve) => setTimeout(resolve, this.options.graceMs));
       const second = await this.#reportOf(isolate);
       if (isolate.ended || second === undefined || second.run !== first.run || second.busyMs === 0) return;
-      await this.#end(isolate, {
-        why: 'timeout',
-        message: 'The plugin ran for too long without a break.',
-        culprit: 'yes',
-      });
+      await this.#end(isolate, TOO_LONG);
     } finally {
       this.#examining.delete(id);
     }
@@ -191,10 +206,20 @@ export class Supervisor {
       const reply = await isolate.cell.ping(Math.max(this.options.graceMs * 2, MIN_PING_MS));
       return reply.isolates.find((report) => report.isolate === isolate.client.options.isolate);
     } catch {
-      // The cell itself does not answer: which of its isolates is at fault can't be told.
+      // The cell itself does not answer: which of its isolates is at fault can't be told, unless there is but one.
+      const alone = this.#onlyIsolateOf(isolate.cell) === isolate;
+      this.#pool.retire(isolate.cell);
       isolate.cell.kill();
+      if (alone) await this.#end(isolate, TOO_LONG);
       return undefined;
     }
+  }
+
+  /** The isolate that the cell runs in its own thread, because it has no other. */
+  #onlyIsolateOf(cell: CellProcess): SupervisedIsolate | undefined {
+    const running = [...cell.clients.keys()].flatMap((id) => this.#isolates.get(id) ?? []);
+    const [only, ...others] = running.filter(({ loaded, ended }) => loaded && !ended);
+    return others.length === 0 ? only : undefined;
   }
 
   async #end(isolate: SupervisedIsolate, fate: IsolateFate): Promise<void> {
@@ -223,7 +248,7 @@ export class Supervisor {
   }
 
   #onCellExit(cell: CellProcess, how: string): void {
-    this.#misses.delete(cell);
+    this.#beats.delete(cell);
     this.#pool.retire(cell);
     const inhabitants = [...this.#isolates.values()].filter((isolate) => isolate.cell === cell);
     // Alone in its cell, or the only one that was at work: it is the culprit. Else any of those at work may be.
@@ -251,26 +276,34 @@ export class Supervisor {
 
   #rssLimit(cell: CellProcess): number {
     let allowed = this.options.cellBaseMb;
-    // The engine may hand a heap up to three times its limit before it ends it (see the README of this folder).
+    // The engine may hand a heap up to three times its limit before it ends it.
     for (const client of cell.clients.values())
       allowed += (this.#isolates.get(client.options.isolate)?.spec.memoryMb ?? 0) * 3;
     return allowed * 1_048_576;
   }
 
   async #ping(cell: CellProcess): Promise<void> {
-    const missed = this.#misses.get(cell) ?? 0;
-    if (missed > 0) {
-      this.#misses.set(cell, missed + 1);
-      if (missed + 1 > this.options.heartbeatMisses) cell.kill();
+    const waiting = this.#beats.get(cell);
+    if (waiting) {
+      waiting.missed++;
+      if (waiting.missed > (isAtWork(cell, waiting) ? waiting.allowed : this.options.heartbeatMisses)) cell.kill();
       return;
     }
-    this.#misses.set(cell, 1);
+    const allowed = this.#allowedMisses(cell);
+    this.#beats.set(cell, { missed: 1, allowed, cpuMs: cell.cpuMs() });
     try {
-      this.#onReports(await cell.ping(this.options.heartbeatMs * (this.options.heartbeatMisses + 1)));
-      this.#misses.delete(cell);
+      this.#onReports(await cell.ping(this.options.heartbeatMs * (allowed + 1)));
+      this.#beats.delete(cell);
     } catch {
       // Counted above, or the cell is gone.
     }
+  }
+
+  /** A cell that runs its only isolate itself answers when that is done: it may take as long as a run may. */
+  #allowedMisses(cell: CellProcess): number {
+    const { heartbeatMs, heartbeatMisses, graceMs } = this.options;
+    const only = this.#onlyIsolateOf(cell);
+    return heartbeatMisses + (only ? Math.ceil((only.spec.timeoutMs + graceMs) / heartbeatMs) : 0);
   }
 
   #onReports(reply: PingReply): void {
@@ -282,6 +315,12 @@ export class Supervisor {
       if (report.busyMs > isolate.spec.timeoutMs + this.options.graceMs) void this.#examine(isolate);
     }
   }
+}
+
+/** Whether the cell does anything at all: one that is stopped, or whose engine has given up for want of memory, does not. */
+function isAtWork(cell: CellProcess, since: Beat): boolean {
+  const now = cell.cpuMs();
+  return now === undefined || since.cpuMs === undefined || now > since.cpuMs;
 }
 
 const FAILURE: Record<GuestFailure, string> = {

@@ -33,7 +33,18 @@ export class FrameChannel {
     this.#queue.push(frame);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.later(this.#flush);
+    this.later(this.#later);
+  }
+
+  /** Writes what was sent so far, without waiting for more. */
+  flush(): void {
+    if (this.#closed || this.#queue.length === 0) return;
+    const frames = this.#queue;
+    this.#queue = [];
+    const buffer = buffers.take(roomFor(frames));
+    const size = encodeFrames(frames, buffer);
+    // Also when it fails: then nobody reads it any more.
+    this.socket.write(buffer.subarray(0, size), () => buffers.give(buffer));
   }
 
   /** Bytes that the other side has not taken yet. */
@@ -46,15 +57,9 @@ export class FrameChannel {
     this.socket.destroy();
   }
 
-  readonly #flush = () => {
+  readonly #later = () => {
     this.#scheduled = false;
-    if (this.#closed || this.#queue.length === 0) return;
-    const frames = this.#queue;
-    this.#queue = [];
-    const buffer = buffers.take(roomFor(frames));
-    const size = encodeFrames(frames, buffer);
-    // Also when it fails: then nobody reads it any more.
-    this.socket.write(buffer.subarray(0, size), () => buffers.give(buffer));
+    this.flush();
   };
 
   #read(chunk: Buffer): void {

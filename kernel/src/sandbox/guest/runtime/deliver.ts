@@ -7,10 +7,10 @@ import { type Chunk, chunkOf } from './streams.js';
 /** Takes frames that belong to the cell itself: timers and local operations. */
 export type LocalFrame = (type: number, id: number, meta: string, body: Chunk | undefined) => void;
 
-/** The entry point that the cell calls: unpacks the frames and hands each to its owner. */
+/** The entry point that the cell calls, in a thread of its own or (`sync`) in the guest's: unpacks the frames and hands each to its owner. */
 export function makeDeliver(onLocal: LocalFrame) {
-  return function deliver(head: string, text: string, ...buffers: ArrayBuffer[]): void {
-    outbox.beginRun();
+  return function deliver(sync: boolean, head: string, text: string, ...buffers: ArrayBuffer[]): void {
+    outbox.beginRun(sync);
     const numbers = head.split(',');
     let at = 0;
     for (let index = 0; index + 4 < numbers.length; index += 5) {

@@ -14,17 +14,19 @@ export class Outbox {
   #buffers: ArrayBuffer[] = [];
   #scheduled = false;
   #sent = 0;
+  #sync = false;
   #post: Post | undefined;
-  #postSlow: Post | undefined;
+  #postSync: Post | undefined;
 
-  connect(post: Post, postSlow: Post): void {
+  connect(post: Post, postSync: Post): void {
     this.#post = post;
-    this.#postSlow = postSlow;
+    this.#postSync = postSync;
   }
 
-  /** A new entry from the host: the budget starts anew. */
-  beginRun(): void {
+  /** A new entry from the host: the budget starts anew. `sync` is one in the cell's own thread, which takes posts at once. */
+  beginRun(sync: boolean): void {
     this.#sent = 0;
+    this.#sync = sync;
   }
 
   /** Throws for what is too large; the cell would end the plugin for it. */
@@ -56,7 +58,7 @@ export class Outbox {
     this.#text = '';
     this.#buffers = [];
     this.#sent += text.length;
-    const post = this.#sent > BRAKE_AFTER ? this.#postSlow : this.#post;
+    const post = this.#sync || this.#sent > BRAKE_AFTER ? this.#postSync : this.#post;
     post?.(head, text, ...buffers);
   }
 
