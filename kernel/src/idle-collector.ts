@@ -8,7 +8,7 @@ const REST_MS = 30_000;
 /** Share of the time that this thread has had something to do, up to which a pause of some ten milliseconds disturbs nobody. */
 const IDLE = 0.1;
 /** What the heap must have grown by for it to be worth a pause, in bytes. */
-const WORTH_IT = 33_554_432;
+const WORTH_IT = 16_777_216;
 
 /** What the heap has of the machine; after a busy time most of it may be empty. */
 const taken = (): number => getHeapStatistics().total_heap_size;
