@@ -162,6 +162,17 @@ describe('a supervisor', () => {
     await expect.poll(() => call(5_000), { timeout: 20_000, interval: 100 }).toBe(true);
   });
 
+  it('ends an isolate that hangs in what the engine does on its own', async () => {
+    start();
+    const handler = `globalThis.registry ??= new FinalizationRegistry(() => { for (;;); });
+      globalThis.registry.register({}, 1);
+      const kept = []; for (let n = 0; n < 200_000; n++) kept.push({ n, text: String(n) });
+      return 1;`;
+    const { call, fates } = await plugin('evil', handler, { timeoutMs: 60_000 });
+    await expect.poll(() => call(2_000).catch(() => 'failed'), { timeout: 20_000, interval: 100 }).toBe('failed');
+    await expect.poll(() => fates, { timeout: 10_000 }).toMatchObject([{ culprit: 'yes' }]);
+  });
+
   it('kills a cell that does not answer its heartbeat', async () => {
     start({ heartbeatMisses: 5 });
     const { isolate, fates } = await plugin('a', 'return 1;');

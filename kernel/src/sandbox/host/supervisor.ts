@@ -72,7 +72,7 @@ interface Beat {
   missed: number;
   /** So many may be missed. */
   allowed: number;
-  /** What the cell had used of the CPU when it was sent, in ms. */
+  /** What the cell had used of the CPU when it was sent or last missed, in ms. */
   cpuMs: number | undefined;
 }
 
@@ -285,8 +285,12 @@ export class Supervisor {
   async #ping(cell: CellProcess): Promise<void> {
     const waiting = this.#beats.get(cell);
     if (waiting) {
+      const before = waiting.cpuMs;
+      waiting.cpuMs = cell.cpuMs();
       waiting.missed++;
-      if (waiting.missed > (isAtWork(cell, waiting) ? waiting.allowed : this.options.heartbeatMisses)) cell.kill();
+      // One that does nothing at all is stopped, or its engine has given up for want of memory.
+      const idle = before !== undefined && before === waiting.cpuMs;
+      if (waiting.missed > (idle ? this.options.heartbeatMisses : waiting.allowed)) cell.kill();
       return;
     }
     const allowed = this.#allowedMisses(cell);
@@ -315,12 +319,6 @@ export class Supervisor {
       if (report.busyMs > isolate.spec.timeoutMs + this.options.graceMs) void this.#examine(isolate);
     }
   }
-}
-
-/** Whether the cell does anything at all: one that is stopped, or whose engine has given up for want of memory, does not. */
-function isAtWork(cell: CellProcess, since: Beat): boolean {
-  const now = cell.cpuMs();
-  return now === undefined || since.cpuMs === undefined || now > since.cpuMs;
 }
 
 const FAILURE: Record<GuestFailure, string> = {

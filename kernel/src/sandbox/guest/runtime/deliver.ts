@@ -7,7 +7,7 @@ import { type Chunk, chunkOf } from './streams.js';
 /** Takes frames that belong to the cell itself: timers and local operations. */
 export type LocalFrame = (type: number, id: number, meta: string, body: Chunk | undefined) => void;
 
-/** The entry point that the cell calls, in a thread of its own or (`sync`) in the guest's: unpacks the frames and hands each to its owner. */
+/** The entry point that the cell calls, in the guest's own thread or (`sync`) in the cell's: unpacks the frames and hands each to its owner. */
 export function makeDeliver(onLocal: LocalFrame) {
   return function deliver(sync: boolean, head: string, text: string, ...buffers: ArrayBuffer[]): void {
     outbox.beginRun(sync);
