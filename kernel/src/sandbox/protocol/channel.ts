@@ -33,7 +33,7 @@ export class FrameChannel {
     this.#queue.push(frame);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.later(this.#later);
+    this.later(this.#flushScheduled);
   }
 
   /** Writes what was sent so far, without waiting for more. */
@@ -57,7 +57,7 @@ export class FrameChannel {
     this.socket.destroy();
   }
 
-  readonly #later = () => {
+  readonly #flushScheduled = () => {
     this.#scheduled = false;
     this.flush();
   };
