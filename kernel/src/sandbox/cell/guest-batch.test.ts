@@ -2,14 +2,19 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { makeDeliver } from '../guest/runtime/deliver.js';
 import { BodyKind, FrameType } from '../protocol/frame-type.js';
+import { MAX_PACKED, PACKED, pack } from '../protocol/packed-bytes.js';
 import { takeBatch, unpackPost } from './guest-batch.js';
 
 const LOCAL = FrameType.LOCAL_RESULT;
 const text = fc.string({ unit: 'grapheme', maxLength: 50 });
+/** On both sides of what crosses as text. */
+const bytes = fc
+  .oneof(fc.uint8Array(), fc.uint8Array({ minLength: MAX_PACKED - 2, maxLength: MAX_PACKED + 2 }))
+  .map((value) => Buffer.from(value));
 const local = fc.oneof(
   fc.record({ meta: text, kind: fc.constant(BodyKind.NONE), body: fc.constant(undefined) }),
   fc.record({ meta: text, kind: fc.constant(BodyKind.TEXT), body: text }),
-  fc.record({ meta: text, kind: fc.constant(BodyKind.BYTES), body: fc.uint8Array().map((b) => Buffer.from(b)) }),
+  fc.record({ meta: text, kind: fc.constant(BodyKind.BYTES), body: bytes }),
 );
 
 describe('a batch', () => {
@@ -49,9 +54,12 @@ describe('what a guest posts', () => {
         const buffers: ArrayBuffer[] = [];
         let all = '';
         for (const { meta, kind, body } of list) {
-          all += meta + (typeof body === 'string' ? body : '');
-          const size = body instanceof Buffer ? buffers.push(new Uint8Array(body).buffer) - 1 : (body?.length ?? 0);
-          head.push(1, 3, kind, meta.length, size);
+          const packed = body instanceof Buffer && body.length <= MAX_PACKED;
+          const inText = packed ? pack(body) : typeof body === 'string' ? body : '';
+          all += meta + inText;
+          const inBuffer = body instanceof Buffer && !packed;
+          const size = inBuffer ? buffers.push(new Uint8Array(body).buffer) - 1 : inText.length;
+          head.push(1, 3, packed ? PACKED : kind, meta.length, size);
         }
         const sent = list.map(({ meta, kind, body }) => ({ type: 1, id: 3, kind, meta, body }));
         expect(unpackPost(head.join(','), all, buffers)).toEqual(sent);
@@ -67,6 +75,7 @@ describe('what a guest posts', () => {
       }),
     );
     expect(unpackPost('1,3,1,0,5', 'abc', [])).toBeUndefined();
+    expect(unpackPost(`1,3,${PACKED},0,5`, 'abc', [])).toBeUndefined();
     expect(unpackPost('1,3,2,0,0', '', [new Uint8Array(1)])).toBeUndefined();
     expect(unpackPost('1,3,0,0', '', [])).toBeUndefined();
     expect(unpackPost('1,3,0,0,0', 'more', [])).toBeUndefined();

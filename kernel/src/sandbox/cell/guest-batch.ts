@@ -1,6 +1,7 @@
 import type { GuestBatch } from '../engine/engine.js';
 import type { Frame } from '../protocol/frame.js';
 import { BodyKind } from '../protocol/frame-type.js';
+import { MAX_PACKED, PACKED } from '../protocol/packed-bytes.js';
 
 type GuestFrame = Pick<Frame, 'type' | 'id' | 'kind' | 'meta' | 'body'>;
 
@@ -17,16 +18,22 @@ export function takeBatch(queue: GuestFrame[]): GuestBatch {
   while (taken < queue.length && bytes < MAX_BATCH_BYTES) {
     const frame = queue[taken++]!;
     text += frame.meta;
+    let kind: number = frame.kind;
     let size = 0;
     if (frame.kind === BodyKind.TEXT) {
       const body = typeof frame.body === 'string' ? frame.body : (frame.body as Buffer).toString('utf8');
       size = body.length;
       text += body;
     } else if (frame.kind === BodyKind.BYTES) {
-      size = buffers.push(copyOf(frame.body as Buffer)) - 1;
+      const bytes = frame.body as Buffer;
+      if (bytes.length <= MAX_PACKED) {
+        kind = PACKED;
+        size = bytes.length;
+        text += bytes.toString('latin1');
+      } else size = buffers.push(copyOf(bytes)) - 1;
     }
     bytes += frame.meta.length + (frame.body?.length ?? 0);
-    head.push(frame.type, frame.id, frame.kind, frame.meta.length, size);
+    head.push(frame.type, frame.id, kind, frame.meta.length, size);
   }
   queue.splice(0, taken);
   return { head: head.join(','), text, buffers };
@@ -57,12 +64,15 @@ export function unpackPost(head: unknown, text: unknown, buffers: readonly unkno
     if (kind === BodyKind.TEXT) {
       body = text.slice(at, at + size);
       at += size;
+    } else if (kind === PACKED) {
+      body = Buffer.from(text.slice(at, at + size), 'latin1');
+      at += size;
     } else if (kind === BodyKind.BYTES) {
       const buffer = buffers[size];
       if (!(buffer instanceof ArrayBuffer)) return undefined;
       body = Buffer.from(buffer);
     } else if (kind !== BodyKind.NONE) return undefined;
-    frames.push({ type, id, kind, meta, body });
+    frames.push({ type, id, kind: kind === PACKED ? BodyKind.BYTES : kind, meta, body });
   }
   return at === text.length ? frames : undefined;
 }

@@ -8,6 +8,7 @@ declare module 'whatwg-url/lib/url-state-machine.js' {
     stateOverride?: string;
   }
   export function basicURLParse(input: string, options?: ParseOptions): import('./shims/plain-url.js').UrlRecord | null;
+  export function serializeURL(url: import('./shims/plain-url.js').UrlRecord): string;
 }
 declare module 'undici/lib/web/fetch/data-url.js' {
   export function dataURLProcessor(url: URL): 'failure' | { mimeType: object; body: Uint8Array };
@@ -35,7 +36,8 @@ declare module 'undici/lib/web/fetch/response.js' {
     status: number;
     statusText: string;
     headersList: import('undici/lib/web/fetch/headers.js').HeadersList;
-    urlList: URL[];
+    /** Read are these two only. */
+    urlList: Pick<URL, 'href' | 'hash'>[];
     body: (InnerBody & { stream: ReadableStream<Uint8Array> }) | null;
   }
   export function makeResponse(inner: InnerResponse): InnerResponse;
@@ -43,7 +45,7 @@ declare module 'undici/lib/web/fetch/response.js' {
 }
 declare module 'undici/lib/web/fetch/request.js' {
   export const Request: unknown;
-  export function getRequestState(request: globalThis.Request): { body: InnerBody | null; urlList: URL[] };
+  export function getRequestState(request: globalThis.Request): { body: InnerBody | null };
 }
 declare const module: { exports: unknown };
 declare function require(path: './on-demand.js'): unknown;

@@ -1,8 +1,9 @@
-import { FrameType } from '../../protocol/frame-type.js';
+import { BodyKind, FrameType } from '../../protocol/frame-type.js';
+import { PACKED, unpack } from '../../protocol/packed-bytes.js';
 import * as inbound from './inbound.js';
 import { outbox } from './post.js';
 import * as outbound from './outbound.js';
-import { type Chunk, chunkOf } from './streams.js';
+import type { Chunk } from './streams.js';
 
 /** Takes frames that belong to the cell itself: timers and local operations. */
 export type LocalFrame = (type: number, id: number, meta: string, body: Chunk | undefined) => void;
@@ -22,10 +23,12 @@ export function makeDeliver(onLocal: LocalFrame) {
       const meta = text.slice(at, metaEnd);
       at = metaEnd;
       let body: Chunk | undefined;
-      if (kind === 1) {
+      if (kind === BodyKind.BYTES) body = new Uint8Array(buffers[size]!);
+      else if (kind !== BodyKind.NONE) {
         body = text.slice(at, at + size);
         at += size;
-      } else if (kind === 2) body = chunkOf(kind, '', buffers[size]);
+        if (kind === PACKED) body = unpack(body);
+      }
       try {
         dispatch(type, id, meta, body, onLocal);
       } catch (error) {

@@ -1,5 +1,6 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
-import { BodyKind, type BodyKindValue, FrameType, MAX_BODY_BYTES, MAX_META_BYTES } from '../../protocol/frame-type.js';
+import { BodyKind, FrameType, MAX_BODY_BYTES, MAX_META_BYTES } from '../../protocol/frame-type.js';
+import { MAX_PACKED, PACKED, pack } from '../../protocol/packed-bytes.js';
 
 /** `head` is a list of `type,id,kind,meta length,body length or buffer index`; `text` all metas and text bodies in that order. */
 export type Post = (head: string, text: string, ...buffers: ArrayBuffer[]) => void;
@@ -32,13 +33,17 @@ export class Outbox {
   /** Throws for what is too large; the cell would end the plugin for it. */
   push(type: number, id: number, meta: string, body?: string | Uint8Array): void {
     if (type < FrameType.TIMER_SET) assertFits(meta, body);
-    let kind: BodyKindValue = BodyKind.NONE;
+    let kind: number = BodyKind.NONE;
     let size = 0;
     this.#text += meta;
     if (typeof body === 'string') {
       kind = BodyKind.TEXT;
       size = body.length;
       this.#text += body;
+    } else if (body !== undefined && body.length <= MAX_PACKED) {
+      kind = PACKED;
+      size = body.length;
+      this.#text += pack(body);
     } else if (body !== undefined) {
       kind = BodyKind.BYTES;
       size = this.#buffers.push(ownBuffer(body)) - 1;

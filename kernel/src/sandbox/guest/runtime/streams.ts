@@ -1,4 +1,4 @@
-import { BodyKind, FrameType, STREAM_WINDOW } from '../../protocol/frame-type.js';
+import { FrameType, STREAM_WINDOW } from '../../protocol/frame-type.js';
 import { bindCall } from './async-context.js';
 import { describeError, reviveError } from './errors.js';
 import { outbox } from './post.js';
@@ -190,10 +190,6 @@ const MAX_PIECE = 1_048_576;
 export function bodyChunk(value: unknown): Chunk {
   if (typeof value === 'string' || value instanceof Uint8Array) return value;
   throw new TypeError('A chunk of the body is neither text nor a Uint8Array.');
-}
-
-export function chunkOf(kind: number, text: string, buffer: ArrayBuffer | undefined): Chunk {
-  return kind === BodyKind.BYTES && buffer ? new Uint8Array(buffer) : text;
 }
 
 /** The chunks of a stream, which is taken as a whole. Ending the iteration early cancels it. */

@@ -1,7 +1,7 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { FrameIds } from '../../protocol/frame-ids.js';
 import { FrameType } from '../../protocol/frame-type.js';
-import type { FetchHead, FetchReplyHead, WebHost } from '../web/host.js';
+import type { FetchBody, FetchHead, FetchReplyHead, WebHost } from '../web/host.js';
 import { logLine } from './capabilities.js';
 import { networkError } from '../web/network-error.js';
 import type { ManualClock } from './clock.js';
@@ -63,8 +63,8 @@ export class BridgeWebHost implements WebHost {
     logLine(level, message);
   }
 
-  async fetch(head: FetchHead, body: Uint8Array | ReadableStream<Uint8Array> | null, signal: AbortSignal) {
-    const answer = await syscall('net.fetch', { signal, head, ...(body !== null && { body }) });
+  async fetch(head: FetchHead, body: FetchBody, signal: AbortSignal | null) {
+    const answer = await syscall('net.fetch', { ...(signal && { signal }), head, ...(body !== null && { body }) });
     const replyHead = JSON.parse(answer.meta) as FetchReplyHead;
     if (answer.stream) return { head: replyHead, body: toByteStream(answer.stream, networkError) };
     if (answer.body !== undefined)

@@ -6,10 +6,10 @@ import { fromInnerResponse, makeResponse, Response } from 'undici/lib/web/fetch/
 import { getRequestState, Request } from 'undici/lib/web/fetch/request.js';
 import { MAX_BODY_BYTES } from '../../protocol/frame-type.js';
 import { defineClass, defineGlobal } from './define.js';
-import { type FetchReplyHead, webHost } from './host.js';
+import { type FetchBody, type FetchHead, type FetchReplyHead, webHost } from './host.js';
 import { verified } from './integrity.js';
 import { networkError } from './network-error.js';
-import { bindTask } from './task.js';
+import { plainRequest } from './plain-request.js';
 
 defineClass('Headers', Headers as never);
 defineClass('Response', Response as never);
@@ -19,24 +19,30 @@ defineClass('FormData', FormData as never);
 const NULL_BODY = new Set([101, 103, 204, 205, 304]);
 
 async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<globalThis.Response> {
+  const plain = plainRequest(input, init);
+  if (plain) return exchange({ ...plain, integrity: '' });
   const request = new globalThis.Request(input, init);
-  const { signal } = request;
+  const { url, method, redirect, signal, integrity } = request;
   signal.throwIfAborted();
-  if (request.url.startsWith('data:')) return fetchData(request);
-  // The prelude's own `await` does not carry the current call along, and the call's end has to end this request.
-  const send = bindTask((body: Uint8Array | ReadableStream<Uint8Array> | null) => webHost().fetch(head, body, signal));
-  const head = {
-    url: request.url,
-    method: request.method,
-    headers: [...request.headers] as [string, string][],
-    redirect: request.redirect,
-  };
+  if (url.startsWith('data:')) return fetchData(request);
+  const head = { url, method, headers: [...request.headers] as [string, string][], redirect };
+  return exchange({ head, body: bodyOf(request), signal, integrity });
+}
+
+interface Exchange {
+  head: FetchHead;
+  body: FetchBody | Promise<FetchBody>;
+  signal: AbortSignal | null;
+  integrity: string;
+}
+
+async function exchange({ head, body, signal, integrity }: Exchange): Promise<globalThis.Response> {
   try {
-    const { head: reply, body } = await send(await bodyOf(request));
-    const { urlList } = getRequestState(request);
-    return toResponse(reply, request.integrity === '' ? body : await verified(body, request.integrity), urlList);
+    const whole = body instanceof Promise ? await body : body;
+    const answer = await webHost().fetch(head, whole, signal);
+    return toResponse(answer.head, integrity === '' ? answer.body : await verified(answer.body, integrity));
   } catch (error) {
-    if (signal.aborted) throw signal.reason;
+    if (signal?.aborted) throw signal.reason;
     throw networkError(error);
   }
 }
@@ -51,7 +57,7 @@ function fetchData(request: globalThis.Request): globalThis.Response {
 }
 
 /** A stream stays a stream, and what is large becomes one; anything else is sent whole, so that the host knows its length. */
-async function bodyOf(request: globalThis.Request) {
+async function bodyOf(request: globalThis.Request): Promise<FetchBody> {
   const inner = getRequestState(request).body;
   if (inner === null) return null;
   if (inner.source === null || inner.length === null || inner.length > MAX_BODY_BYTES) return request.body;
@@ -62,17 +68,14 @@ async function bodyOf(request: globalThis.Request) {
  * As the standard has it for a fetch: its URLs are part of it, also of its clones, and its headers cannot be changed. Made without the
  * constructor, which would check again what comes from the host.
  */
-function toResponse(
-  reply: FetchReplyHead,
-  body: ReadableStream<Uint8Array> | null,
-  asked: readonly URL[] = [],
-): globalThis.Response {
+function toResponse(reply: FetchReplyHead, body: ReadableStream<Uint8Array> | null): globalThis.Response {
   const { status, statusText, headers, url, redirected } = reply;
   const headersList = new HeadersList();
   for (const [name, value] of headers) headersList.append(name, value, false);
   const stream = NULL_BODY.has(status) ? null : body;
-  // Parsing it once more would take longer than all the rest.
-  const last = asked.find(({ href }) => href === url) ?? new URL(url);
+  // Parsing what the host has parsed would take longer than all the rest.
+  const hashAt = url.indexOf('#');
+  const last = { href: url, hash: hashAt < 0 ? '' : url.slice(hashAt) };
   const inner = makeResponse({
     type: 'basic',
     status,

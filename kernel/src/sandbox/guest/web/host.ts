@@ -10,10 +10,13 @@ export interface WebHost {
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void;
   fetch(
     head: FetchHead,
-    body: Uint8Array | ReadableStream<Uint8Array> | null,
-    signal: AbortSignal,
+    body: FetchBody,
+    signal: AbortSignal | null,
   ): Promise<{ head: FetchReplyHead; body: ReadableStream<Uint8Array> | null }>;
 }
+
+/** Text is sent as UTF-8. */
+export type FetchBody = string | Uint8Array | ReadableStream<Uint8Array> | null;
 
 export interface FetchHead {
   url: string;
