@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { IsolatedVmEngine } from '../engine/isolated-vm.js';
 import { loadPrelude } from '../prelude/load.js';
+import { socketOnFd } from '../protocol/frame-socket.js';
 import { Cell } from './cell.js';
 
 /*
@@ -14,7 +14,7 @@ process.title = 'atoll-cell';
 // The terminal's Ctrl-C reaches the whole process group, but the kernel decides when its cells end.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 
-const socket = new Socket({ fd: KERNEL_FD, readable: true, writable: true });
+const socket = socketOnFd(KERNEL_FD);
 const cell = new Cell(new IsolatedVmEngine(loadPrelude()), socket, () => process.kill(process.pid, 'SIGKILL'));
 // A bug here must end as this cell's crash, with its reason in the kernel's log, and nothing half-alive left.
 process.on('uncaughtException', (error) => {

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { CellReady, ControlMeta, IsolateEnded, PingReply } from '../cell/control.js';
 import { FrameChannel } from '../protocol/channel.js';
 import type { Frame } from '../protocol/frame.js';
+import { withOwnBuffer } from '../protocol/frame-socket.js';
 import { FrameIds } from '../protocol/frame-ids.js';
 import { BodyKind, FrameType, PROTOCOL_VERSION } from '../protocol/frame-type.js';
 import { CELL_ENTRY } from './cell-entry.js';
@@ -49,7 +50,7 @@ export class CellProcess {
       // Many threads with a malloc arena each would keep memory that no isolate uses any more.
       env: { MALLOC_ARENA_MAX: '2', NODE_ENV: process.env.NODE_ENV ?? 'production', PATH: process.env.PATH ?? '' },
     });
-    this.#channel = new FrameChannel(this.#child.stdio[3] as Duplex, {
+    this.#channel = new FrameChannel(withOwnBuffer(this.#child.stdio[3] as Socket), {
       onFrames: (frames) => this.#onFrames(frames),
       onClose: () => this.kill(),
     });
