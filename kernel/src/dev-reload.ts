@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { watch } from 'chokidar';
@@ -10,22 +11,26 @@ const QUIET_MS = 60;
 /** What a plugin is not made of, relative to its folder. */
 const IGNORED = /(^|[\\/])(node_modules|dist|\.[^\\/]+)([\\/]|$)/;
 
-/** Watches the sources of all plugins and swaps a plugin when one of its files changes. Returns the undo. */
+/**
+ * Watches the sources of all plugins and swaps a plugin when one of its files changes, or has since this process started: what was
+ * loaded before the watching began may be old already. Returns the undo.
+ */
 export async function startDevReload(container: DependencyContainer): Promise<() => Promise<void>> {
   const manager = resolve(container, T.PLUGIN_MANAGER);
   const folders = manager.folders();
   const ownerOf = (file: string) => [...folders].find(([, dir]) => file.startsWith(dir + path.sep))?.[0];
   const timers = new Map<string, NodeJS.Timeout>();
+  let watching = false;
   const watcher = watch([...folders.values()], {
-    ignoreInitial: true,
+    alwaysStat: true,
     ignored: (file) => {
       const owner = ownerOf(file);
       return owner !== undefined && IGNORED.test(path.relative(folders.get(owner)!, file));
     },
   });
-  watcher.on('all', (_, file) => {
+  watcher.on('all', (_, file, stats) => {
     const owner = ownerOf(file);
-    if (!owner) return;
+    if (!owner || (!watching && !isNew(stats))) return;
     clearTimeout(timers.get(owner));
     timers.set(
       owner,
@@ -45,8 +50,12 @@ export async function startDevReload(container: DependencyContainer): Promise<()
     }
   };
   await new Promise<void>((resolveReady) => watcher.once('ready', () => resolveReady()));
+  watching = true;
   return async () => {
     for (const timer of timers.values()) clearTimeout(timer);
     await watcher.close();
   };
 }
+
+const isNew = (stats: Stats | undefined): boolean =>
+  stats?.isFile() === true && stats.mtimeMs >= performance.timeOrigin;

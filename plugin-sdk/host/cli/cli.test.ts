@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile, utimes } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -237,17 +237,16 @@ it('prints the configuration without secrets', async () => {
 
 it('develops: create, dev, list, swap on save, logs, stop', async () => {
   await atoll(['create', 'greeter']);
+  const source = path.join(dir, 'greeter/src/index.ts');
+  // As if it was saved after it had been loaded, and before the watching began.
+  const soon = new Date(Date.now() + 600_000);
+  await utimes(source, soon, soon);
   const { child, printed } = start(['dev', 'greeter'], { ATOLL_PORT: '0' });
+  const swaps = () => printed.stdout.split('↻ greeter active').length - 1;
   const all = () => printed.stdout + printed.stderr;
   await until(() => /greeter@0\.1\.0 .*active/.test(all()), all);
   const url = /http:\/\/[\d.:]+/.exec(printed.stdout)![0];
   const operate = (...args: string[]) => atoll(['plugins', ...args, '--server', url, '--json']);
-  expect(JSON.parse((await operate('show', 'greeter')).stdout)).toMatchObject({
-    id: 'greeter',
-    state: 'active',
-    origin: 'third-party',
-  });
-
   const key = (await readFile(path.join(dir, 'data/root.key'), 'utf8')).trim();
   const greet = async () => {
     const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
@@ -255,10 +254,15 @@ it('develops: create, dev, list, swap on save, logs, stop', async () => {
     return ((await reply.json()) as { hello: string }).hello;
   };
   expect(await greet()).toBe('Hello, Ada!');
-  const source = path.join(dir, 'greeter/src/index.ts');
+  await until(() => swaps() === 1, all);
   await writeFile(source, (await readFile(source, 'utf8')).replace('Hello, ', 'Ahoy, '));
-  await until(() => printed.stdout.includes('↻ greeter active'), all);
+  await until(() => swaps() === 2, all);
   expect(await greet()).toBe('Ahoy, Ada!');
+  expect(JSON.parse((await operate('show', 'greeter')).stdout)).toMatchObject({
+    id: 'greeter',
+    state: 'active',
+    origin: 'third-party',
+  });
 
   expect(JSON.parse((await operate('logs', 'greeter')).stdout)).toContainEqual(
     expect.objectContaining({ message: 'greeting' }),
