@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 
-/** Of V8, which complains of one that it does not know, and goes on without it. */
+/* Flags of V8, which complains of one that it does not know, and goes on without it. */
+
 export const FLAGS_AT_FIRST = ['--memory-reducer-gc-count=0'] as const;
 
 export const FLAGS_ONCE_UP = [

@@ -25,12 +25,12 @@ export function takeBatch(queue: GuestFrame[]): GuestBatch {
       size = body.length;
       text += body;
     } else if (frame.kind === BodyKind.BYTES) {
-      const bytes = frame.body as Buffer;
-      if (bytes.length <= MAX_PACKED) {
+      const body = frame.body as Buffer;
+      if (body.length <= MAX_PACKED) {
         kind = PACKED;
-        size = bytes.length;
-        text += bytes.toString('latin1');
-      } else size = buffers.push(copyOf(bytes)) - 1;
+        size = body.length;
+        text += body.toString('latin1');
+      } else size = buffers.push(copyOf(body)) - 1;
     }
     bytes += frame.meta.length + (frame.body?.length ?? 0);
     head.push(frame.type, frame.id, kind, frame.meta.length, size);
