@@ -112,15 +112,18 @@ export class CellProcess {
     }
   }
 
-  /** CPU time used so far, in ms, read from outside like the memory; undefined where /proc is missing. */
-  cpuMs(): number | undefined {
+  /**
+   * CPU time used so far, in ms, and whether its own thread waits for anything but the CPU, which a busy machine may withhold for a
+   * while. Read from outside like the memory; where /proc is missing nothing is known, and it does not count as waiting.
+   */
+  activity(): { cpuMs: number | undefined; waits: boolean } {
     try {
       const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
-      // Behind the name, which may hold anything: fields 14 and 15 of the whole, in hundredths of a second.
+      // Behind the name, which may hold anything: field 3 of the whole, and 14 and 15, in hundredths of a second.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return (Number(fields[11]) + Number(fields[12])) * 10;
+      return { cpuMs: (Number(fields[11]) + Number(fields[12])) * 10, waits: fields[0] !== 'R' };
     } catch {
-      return undefined;
+      return { cpuMs: undefined, waits: false };
     }
   }
 

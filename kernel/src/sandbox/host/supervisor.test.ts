@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { isAlive } from '../../../../test/support/processes.js';
@@ -111,7 +113,7 @@ describe('a supervisor', () => {
   });
 
   it('lets a run without neighbours take its time, though the cell is silent meanwhile', async () => {
-    start({ heartbeatMs: 50, heartbeatMisses: 2 });
+    start({ heartbeatMs: 50, heartbeatMisses: 6 });
     const spin = 'for (const end = Date.now() + 1_000; Date.now() < end; ); return 1;';
     const { isolate, call, fates } = await plugin('slow', spin, { timeoutMs: 10_000 });
     expect(await call(10_000)).toBe(1);
@@ -122,6 +124,20 @@ describe('a supervisor', () => {
     expect(await call(10_000)).toBe(1);
     expect(fates).toEqual([]);
     expect(isolate.cell.exited).toBe(false);
+  });
+
+  it('does not take a cell that gets no CPU for one that is stopped', async () => {
+    start({ heartbeatMs: 50, heartbeatMisses: 6 });
+    const spin = 'for (const end = Date.now() + 1_000; Date.now() < end; ); return 1;';
+    const { isolate, call, fates } = await plugin('slow', spin, { timeoutMs: 10_000 });
+    setPriority(isolate.cell.pid!, constants.priority.PRIORITY_LOW);
+    const others = Array.from({ length: availableParallelism() }, () => spawn(process.execPath, ['-e', 'for (;;);']));
+    try {
+      expect(await call(10_000)).toBe(1);
+    } finally {
+      for (const other of others) other.kill('SIGKILL');
+    }
+    expect(fates).toEqual([]);
   });
 
   it('hears what a run says before it is over', async () => {

@@ -72,6 +72,8 @@ interface Beat {
   missed: number;
   /** So many may be missed. */
   allowed: number;
+  /** So many in a row were missed by a cell that did nothing at all. */
+  idle: number;
   /** What the cell had used of the CPU when it was sent or last missed, in ms. */
   cpuMs: number | undefined;
 }
@@ -285,16 +287,16 @@ export class Supervisor {
   async #ping(cell: CellProcess): Promise<void> {
     const waiting = this.#beats.get(cell);
     if (waiting) {
-      const before = waiting.cpuMs;
-      waiting.cpuMs = cell.cpuMs();
-      waiting.missed++;
+      const { cpuMs, waits } = cell.activity();
       // One that does nothing at all is stopped, or its engine has given up for want of memory.
-      const idle = before !== undefined && before === waiting.cpuMs;
-      if (waiting.missed > (idle ? this.options.heartbeatMisses : waiting.allowed)) cell.kill();
+      waiting.idle = waits && cpuMs === waiting.cpuMs ? waiting.idle + 1 : 0;
+      waiting.cpuMs = cpuMs;
+      waiting.missed++;
+      if (waiting.missed > waiting.allowed || waiting.idle >= this.options.heartbeatMisses) cell.kill();
       return;
     }
     const allowed = this.#allowedMisses(cell);
-    this.#beats.set(cell, { missed: 1, allowed, cpuMs: cell.cpuMs() });
+    this.#beats.set(cell, { missed: 1, allowed, idle: 0, cpuMs: cell.activity().cpuMs });
     try {
       this.#onReports(await cell.ping(this.options.heartbeatMs * (allowed + 1)));
       this.#beats.delete(cell);
