@@ -1,4 +1,5 @@
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import type { Transaction } from '@mikro-orm/core';
 import type pg from 'pg';
 import type { Orm } from './connect.js';
 import { withoutLiterals } from './literals.js';
@@ -29,7 +30,7 @@ export class Migrations {
   up(): Promise<string[]> {
     return this.#locked(async () => {
       await this.#assertKnown();
-      return this.#run(() => this.orm.migrator.up());
+      return this.#run((transaction) => this.orm.migrator.up({ transaction }));
     });
   }
 
@@ -40,7 +41,8 @@ export class Migrations {
       const unknown = names.filter((name) => !pending.includes(name));
       if (unknown.length > 0)
         throw new AtollError('DATABASE_NEWER', `It has migrations that are not known here: ${unknown.join(', ')}.`);
-      return names.length === 0 ? [] : this.#run(() => this.orm.migrator.up({ migrations: [...names] }));
+      if (names.length === 0) return [];
+      return this.#run((transaction) => this.orm.migrator.up({ migrations: [...names], transaction }));
     });
   }
 
@@ -50,17 +52,24 @@ export class Migrations {
       await this.#assertKnown();
       const { executed } = await this.status();
       if (executed.length === 0) return [];
-      if (to === undefined) return this.#run(() => this.orm.migrator.down());
+      if (to === undefined) return this.#run((transaction) => this.orm.migrator.down({ transaction }));
       if (to !== '0' && !executed.includes(to))
         throw new AtollError('NOT_FOUND', `The migration "${to}" is not applied. Applied: ${executed.join(', ')}.`);
       const undo = to === '0' ? executed : executed.slice(executed.indexOf(to) + 1);
-      return undo.length === 0 ? [] : this.#run(() => this.orm.migrator.down({ migrations: undo.toReversed() }));
+      if (undo.length === 0) return [];
+      return this.#run((transaction) => this.orm.migrator.down({ migrations: undo.toReversed(), transaction }));
     });
   }
 
-  async #run(run: () => Promise<{ name: string }[]>): Promise<string[]> {
+  /** In one transaction, whose statements on a server may take as long as they need: tables may have grown large. */
+  async #run(run: (transaction: Transaction) => Promise<{ name: string }[]>): Promise<string[]> {
+    const connection = this.orm.em.getConnection();
     try {
-      return (await run()).map(({ name }) => name);
+      const done = await connection.transactional(async (transaction: Transaction) => {
+        if (this.shared) await connection.execute('set local statement_timeout = 0', [], 'run', transaction);
+        return run(transaction);
+      });
+      return done.map(({ name }) => name);
     } catch (error) {
       const reason = withoutLiterals(error instanceof Error ? error.message : String(error));
       throw new AtollError('MIGRATION_FAILED', reason, {}, { cause: error });

@@ -1,4 +1,5 @@
 import { createServer, connect as tcp, type Server, type Socket } from 'node:net';
+import { Migration } from '@mikro-orm/migrations';
 import pino from 'pino';
 import { describe, expect, it } from 'vitest';
 import { Metrics } from '../telemetry/metrics.js';
@@ -51,7 +52,7 @@ describe.runIf(TEST_SERVER)('a PostgreSQL server', () => {
     const database = new Database({
       ...parts,
       metrics: new Metrics(),
-      config: { ...databaseDefaults(), url: way.url, connectTimeoutMs: 500 },
+      config: { ...databaseDefaults(), url: way.url },
     });
     await database.open();
     const hanging = database.transaction(async () => database.query('select pg_sleep(10)'));
@@ -83,10 +84,30 @@ describe.runIf(TEST_SERVER)('a PostgreSQL server', () => {
     const database = new Database({
       ...parts,
       metrics: new Metrics(),
-      config: { ...databaseDefaults(), url: made.url, statementTimeoutMs: 200 },
+      config: { ...databaseDefaults(), url: made.url, statementTimeoutMs: 1_000 },
     });
     await database.open();
-    await expect(database.query('select pg_sleep(5)')).rejects.toMatchObject({ code: 'DATABASE_TIMEOUT' });
+    await expect(database.query('select pg_sleep(60)')).rejects.toMatchObject({ code: 'DATABASE_TIMEOUT' });
+    await database.close();
+    await made.drop();
+  });
+
+  it('gives a migration the time it needs', async () => {
+    const made = await createTestDatabase(SERVER);
+    class Slow extends Migration {
+      override up(): void {
+        this.addSql('select pg_sleep(1.5)');
+      }
+    }
+    const database = new Database({
+      ...parts,
+      metrics: new Metrics(),
+      config: { ...databaseDefaults(), url: made.url, statementTimeoutMs: 1_000 },
+      migrations: [{ name: '1-slow', migration: Slow }],
+    });
+    await database.open();
+    expect((await (await database.migrations()).status()).executed).toEqual(['1-slow']);
+    expect(await database.query('show statement_timeout')).toEqual([{ statement_timeout: '1s' }]);
     await database.close();
     await made.drop();
   });
