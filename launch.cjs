@@ -13,6 +13,9 @@ const at = (...parts) => path.join(root, ...parts);
 /** For glibc: larger blocks go back to the machine when they are freed. Otherwise a start leaves a hundred MB behind. */
 const MEMORY = { MALLOC_MMAP_THRESHOLD_: '131072' };
 
+/** What Node has compiled of modules is kept, so that the next start is quicker; it goes with `npm ci`. */
+const CACHE = { NODE_COMPILE_CACHE: at('node_modules/.cache/node') };
+
 /** Marks a step that is a program of its own, not a script for Node. */
 const BINARY = Symbol('binary');
 
@@ -72,7 +75,12 @@ function runStep(index) {
     stdio: 'inherit',
     // npm runs scripts in the package's folder; paths on the command line are meant from where the user is.
     cwd: command === 'atoll' && last ? (process.env.INIT_CWD ?? process.cwd()) : root,
-    env: { ...MEMORY, ...process.env, PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH ?? ''}` },
+    env: {
+      ...MEMORY,
+      ...CACHE,
+      ...process.env,
+      PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH ?? ''}`,
+    },
   });
   child.on('exit', (code, signal) => {
     if (signal) {

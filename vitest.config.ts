@@ -10,6 +10,7 @@ export default defineConfig({
       'config/*.test.ts',
     ],
     exclude: ['**/node_modules/**', '**/dist/**', 'test/chaos/**'],
+    globalSetup: 'test/support/shared-bundles.ts',
     pool: 'forks',
     // isolated-vm needs it, and two cores are no reason for more workers.
     execArgv: ['--no-node-snapshot'],

@@ -19,6 +19,7 @@ export default defineConfig({
   test: {
     root,
     include,
+    globalSetup: 'test/support/shared-bundles.ts',
     pool: 'forks',
     execArgv: ['--no-node-snapshot'],
     maxWorkers: 2,

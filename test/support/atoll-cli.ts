@@ -21,7 +21,13 @@ export async function atoll(
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd,
-    env: { PATH: process.env.PATH, HOME: path.join(cwd, 'home'), ATOLL_DATA_DIR: path.join(cwd, 'data'), ...env },
+    env: {
+      PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+      HOME: path.join(cwd, 'home'),
+      ATOLL_DATA_DIR: path.join(cwd, 'data'),
+      ...env,
+    },
   });
   const printed = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (printed.stdout += chunk.toString()));

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,12 +28,14 @@ export async function startTestKernel(
   } = {},
 ): Promise<TestKernel> {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'atoll-data-'));
+  shareBundles(options.env?.ATOLL_DATA_DIR ?? dataDir);
   const key = 'test-root-key-0123456789';
   const child = spawn(process.execPath, [MAIN], {
     env: {
       PATH: process.env.PATH ?? '',
-      // As the launcher sets it.
+      // As the launcher sets them.
       MALLOC_MMAP_THRESHOLD_: '131072',
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
       ATOLL_PORT: '0',
       ATOLL_DATA_DIR: dataDir,
       ATOLL_ADMIN_KEY: key,
@@ -69,4 +71,12 @@ export async function startTestKernel(
       return code;
     },
   };
+}
+
+/** The bundles of first-party plugins are made once for all kernels of a test run. They are checked against their sources as always. */
+function shareBundles(dataDir: string): void {
+  const [shared, own] = [process.env.ATOLL_TEST_BUNDLES, path.join(dataDir, 'cache/bundles')];
+  if (shared === undefined || existsSync(own)) return;
+  mkdirSync(path.dirname(own), { recursive: true, mode: 0o700 });
+  symlinkSync(shared, own);
 }

@@ -191,9 +191,10 @@ export class Database {
   }
 
   async #startEmbedded(): Promise<void> {
-    const { config, dataDir, log, onFatal } = this.options;
+    const { config, dataDir, log, migrate, migrations, onFatal } = this.options;
     this.#embedded = new EmbeddedServer({
       ...(dataDir !== undefined && { dataDir: path.resolve(dataDir) }),
+      template: migrate === false || migrations ? 'empty' : 'migrated',
       idleTransactionMs: config.idleTransactionMs,
       onLost: (reason, final) => {
         this.#reachable = false;

@@ -35,6 +35,25 @@ it('goes up and down', async () => {
   await close();
 });
 
+it('gives a new embedded database at once what they would make of an empty one', async () => {
+  const schemas = [];
+  for (const options of [{}, { migrations: MIGRATIONS }]) {
+    const { database, close } = await openTestDatabase(options);
+    schemas.push({
+      migrations: (await (await database.migrations()).status()).executed,
+      columns: await database.query(
+        `select table_name, column_name, data_type, is_nullable, column_default from information_schema.columns
+         where table_schema = 'public' order by table_name, ordinal_position`,
+      ),
+      indexes: await database.query(`select indexdef from pg_indexes where schemaname = 'public' order by indexdef`),
+      organisations: await database.query('select id, name from organisation'),
+    });
+    await close();
+  }
+  expect(schemas[0]!.migrations).toEqual(MIGRATIONS.map(({ name }) => name));
+  expect(schemas[0]).toEqual(schemas[1]);
+});
+
 it('undoes every one of its own, down to an empty database', async () => {
   const { database, close } = await openTestDatabase();
   const migrations = await database.migrations();

@@ -25,10 +25,10 @@ afterEach(async () => {
 });
 
 function start(args: string[], env: Record<string, string> = {}) {
-  const { PATH, HOME } = process.env;
+  const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: dir,
-    env: { PATH, HOME, ATOLL_DATA_DIR: path.join(dir, 'data'), ...env },
+    env: { PATH, HOME, NODE_COMPILE_CACHE, ATOLL_DATA_DIR: path.join(dir, 'data'), ...env },
   });
   children.add(child);
   const printed = { stdout: '', stderr: '' };

@@ -47,9 +47,10 @@ describe('atoll db and atoll data', () => {
   });
 
   async function atoll(args: string[], more: Record<string, string> = {}) {
+    const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
     const child = spawn(process.execPath, [MAIN, '--json', ...args], {
       cwd: dir,
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, ...more },
+      env: { PATH, HOME, NODE_COMPILE_CACHE, ...env, ...more },
     });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));

@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const server = () => new EmbeddedServer({ dataDir, idleTransactionMs: 1_000, onLost: () => {} });
+const server = () => new EmbeddedServer({ dataDir, template: 'empty', idleTransactionMs: 1_000, onLost: () => {} });
 
 async function ask<T>(from: EmbeddedServer, sql: string): Promise<T[]> {
   const client = new pg.Client({ stream: () => from.socket(), user: 'postgres', database: 'postgres' });
@@ -143,7 +143,7 @@ describe('the database over it', () => {
     const script = `
       import { EmbeddedServer } from ${JSON.stringify(fileURLToPath(new URL('../../../dist/database/embedded/server.js', import.meta.url)))};
       import pg from ${JSON.stringify(import.meta.resolve('pg'))};
-      const server = new EmbeddedServer({ dataDir: ${JSON.stringify(dataDir)}, idleTransactionMs: 1000, onLost: () => {} });
+      const server = new EmbeddedServer({ dataDir: ${JSON.stringify(dataDir)}, template: 'empty', idleTransactionMs: 1000, onLost: () => {} });
       await server.start();
       const client = new pg.Client({ stream: () => server.socket(), user: 'postgres', database: 'postgres' });
       await client.connect();

@@ -7,7 +7,7 @@ import { DataDirLock } from './data-dir-lock.js';
 import { isDiskFull } from './disk-guard.js';
 import type { FromWorker, ToWorker, WorkerInput } from './messages.js';
 import { PortSocket } from './port-socket.js';
-import { prepareDataDir, TEMPLATE_ARCHIVE } from './template.js';
+import { prepareDataDir, type Template, templateArchive } from './template.js';
 
 // Also when this module runs from its source (in tests): threads are started from what was built.
 const WORKER = fileURLToPath(new URL('../../../dist/database/embedded/worker.js', import.meta.url));
@@ -23,6 +23,8 @@ const FULL_RETRY_MS = 2_000;
 export interface EmbeddedOptions {
   /** Folder of the database; absent: in memory. */
   dataDir?: string;
+  /** What a new database begins as. */
+  template: Template;
   idleTransactionMs: number;
   /** The thread ended by itself; it is being started again unless `final`. */
   onLost: (reason: string, final: boolean) => void;
@@ -42,13 +44,13 @@ export class EmbeddedServer {
 
   /** Rejects with DATABASE_LOCKED or DATABASE_CORRUPT. */
   async start(): Promise<void> {
-    const { dataDir } = this.options;
+    const { dataDir, template } = this.options;
     if (dataDir !== undefined) {
       await mkdir(path.dirname(dataDir), { recursive: true, mode: 0o700 });
       this.#lock = DataDirLock.acquire(`${dataDir}.lock`);
     }
     try {
-      if (dataDir !== undefined) await prepareDataDir(dataDir);
+      if (dataDir !== undefined) await prepareDataDir(dataDir, template);
       await this.#spawn();
     } catch (error) {
       this.#lock?.release();
@@ -69,10 +71,10 @@ export class EmbeddedServer {
   }
 
   #spawn(): Promise<void> {
-    const { dataDir, idleTransactionMs } = this.options;
+    const { dataDir, template, idleTransactionMs } = this.options;
     const workerData: WorkerInput = {
       ...(dataDir !== undefined && { dataDir }),
-      template: TEMPLATE_ARCHIVE,
+      template: templateArchive(template),
       idleTransactionMs,
     };
     // Its own output is only noise: what it has to say comes as a message.

@@ -42,7 +42,7 @@ describe('many connections over one session', () => {
   };
 
   beforeAll(async () => {
-    server = new EmbeddedServer({ idleTransactionMs: 400, onLost: () => {} });
+    server = new EmbeddedServer({ template: 'empty', idleTransactionMs: 400, onLost: () => {} });
     await server.start();
     const setup = await client();
     await setup.query('create table item (id int primary key, owner text not null)');

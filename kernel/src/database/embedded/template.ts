@@ -4,10 +4,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 
-/** The prepared data directory that the build step makes: initialising a new one would take five seconds and a gigabyte. */
-export const TEMPLATE = fileURLToPath(new URL('../../../dist/database/template', import.meta.url));
+/** What a new database begins as: without tables, or with those of the kernel. */
+export type Template = 'empty' | 'migrated';
+
+/** A data directory that the build step has prepared: initialising a new one would take five seconds and a gigabyte. */
+export const templateFolder = (template: Template): string =>
+  fileURLToPath(new URL(`../../../dist/database/template-${template}`, import.meta.url));
 /** The same as a gzipped tar, for databases in memory. */
-export const TEMPLATE_ARCHIVE = `${TEMPLATE}.tgz`;
+export const templateArchive = (template: Template): string => `${templateFolder(template)}.tgz`;
 
 /** Major version of PostgreSQL in the embedded engine: data of another one can't be read. */
 const MAJOR = '18';
@@ -16,13 +20,13 @@ const MAJOR = '18';
  * Makes sure that the folder holds a database: a new one is copied beside it and renamed, so that a start that is cut off leaves
  * nothing half done. What is there already is never overwritten. Throws DATABASE_CORRUPT when it is no database of this version.
  */
-export async function prepareDataDir(dataDir: string): Promise<void> {
+export async function prepareDataDir(dataDir: string, template: Template): Promise<void> {
   const found = await readdir(dataDir).catch(() => []);
   if (found.length > 0) return assertDatabase(dataDir);
   const draft = `${dataDir}.new`;
   await rm(draft, { recursive: true, force: true });
   // At once: a thousand small files one after the other take five times as long, and nothing else could begin without them.
-  cpSync(TEMPLATE, draft, { recursive: true });
+  cpSync(templateFolder(template), draft, { recursive: true });
   await chmod(draft, 0o700);
   await syncAll(draft);
   await rm(dataDir, { recursive: true, force: true });
