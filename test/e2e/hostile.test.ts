@@ -14,7 +14,7 @@ const evil = () =>
     pluginSource(names.map((name, at) => `http.get('/${at}', async () => { ${HOSTILE[name]} });`).join('\n')),
     {
       limits: { memoryMb: 32, timeoutMs: TIMEOUT_MS },
-      permissions: { net: ['http://127.0.0.1:1'], events: { publish: ['evil.*'], subscribe: [] } },
+      permissions: { net: ['http://127.0.0.1:1'], events: { publish: ['evil.*'], subscribe: ['evil.*'] } },
     },
   );
 

@@ -42,6 +42,27 @@ describe('emit', () => {
     expect(log).toEqual(Array.from({ length: 20 }, (_, n) => [`begin ${n}`, `end ${n}`]).flat());
   });
 
+  it('tells when nobody waits for an event any more', async () => {
+    const { bus } = createBus();
+    const taken: string[] = [];
+    const emit = (topic: string) => bus.emit(topic, null, { onTaken: () => taken.push(topic) });
+    emit('nobody');
+    expect(taken).toEqual(['nobody']);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    bus.subscribe('a', () => promise);
+    const gone = bus.subscribe('*', never);
+    bus.subscribe('b', fail);
+    emit('a');
+    emit('b');
+    await new Promise((turn) => setTimeout(turn, 5));
+    expect(taken).toEqual(['nobody']);
+    gone();
+    expect(taken).toEqual(['nobody', 'b']);
+    resolve();
+    await new Promise((turn) => setTimeout(turn, 5));
+    expect(taken).toEqual(['nobody', 'b']);
+  });
+
   it('keeps a failing and a hanging listener from the others, and reports them', async () => {
     const { bus, problems } = createBus({ listenerTimeoutMs: 30 });
     const seen: unknown[] = [];

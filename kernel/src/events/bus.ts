@@ -63,7 +63,12 @@ interface Member {
   pattern: string;
   listener: EventListener;
   timeoutMs: number;
-  queue: ListenerQueue<CloudEvent>;
+  queue: ListenerQueue<Queued>;
+}
+
+interface Queued {
+  event: CloudEvent;
+  onLeave: () => void;
 }
 
 type TopicCheck = (data: unknown) => string | undefined;
@@ -127,8 +132,9 @@ export class EventBus {
     const problem = patternProblem(pattern);
     if (problem) this.#tell('malformed pattern', pattern, problem);
     const timeoutMs = options.timeoutMs ?? this.options.listenerTimeoutMs ?? DEFAULT_TIMEOUT_MS;
-    const queue = new ListenerQueue<CloudEvent>(this.options.queueLimit, {
-      handle: (event) => this.#call(member, event),
+    const queue = new ListenerQueue<Queued>(this.options.queueLimit, {
+      handle: ({ event }) => this.#call(member, event),
+      onLeave: ({ onLeave }) => onLeave(),
       onError: (error) => this.#report(member.pattern, error),
       onOverflow: () => this.#tell('queue overflow', pattern),
     });
@@ -142,7 +148,7 @@ export class EventBus {
   emit(topic: string, data: unknown, options: EmitOptions = {}): CloudEvent {
     const event = this.#create(topic, data, options);
     this.#counts.emitted++;
-    this.#enqueue(event);
+    this.#enqueue(event, options.onTaken);
     this.#publish(event);
     return event;
   }
@@ -292,8 +298,14 @@ export class EventBus {
     return createEvent(topic, data, options);
   }
 
-  #enqueue(event: CloudEvent): void {
-    for (const { matches, queue } of this.#members) if (matches(event.type)) queue.push(event);
+  #enqueue(event: CloudEvent, onTaken = () => {}): void {
+    const listeners = this.#matching(event.type);
+    let waiting = listeners.length;
+    if (waiting === 0) onTaken();
+    const onLeave = () => {
+      if (--waiting === 0) onTaken();
+    };
+    for (const { queue } of listeners) queue.push({ event, onLeave });
   }
 
   /** Other nodes may run another version: what they send is checked like everything else. */

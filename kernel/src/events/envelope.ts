@@ -7,6 +7,8 @@ export interface EmitOptions {
   traceparent?: string;
   /** Whose event it is; the installation's own when absent. */
   organisation?: string;
+  /** Called once no queue of this node holds it any more: what waits is kept in memory. */
+  onTaken?: () => void;
 }
 
 /**

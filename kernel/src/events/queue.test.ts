@@ -6,6 +6,7 @@ import { ListenerQueue } from './queue.js';
 function gated(limit: number) {
   const handled: number[] = [];
   const waiting: (() => void)[] = [];
+  const left: number[] = [];
   let overflows = 0;
   const queue = new ListenerQueue<number>(limit, {
     handle: (item) => {
@@ -14,6 +15,7 @@ function gated(limit: number) {
     },
     onError: () => {},
     onOverflow: () => overflows++,
+    onLeave: (item) => left.push(item),
   });
   const settle = async () => {
     for (let turn = 0; turn < 5; turn++) await null;
@@ -22,7 +24,7 @@ function gated(limit: number) {
     waiting.shift()?.();
     await settle();
   };
-  return { queue, handled, letGo, settle, overflows: () => overflows };
+  return { queue, handled, left, letGo, settle, overflows: () => overflows };
 }
 
 describe('a listener queue', () => {
@@ -59,12 +61,29 @@ describe('a listener queue', () => {
       onOverflow: () => {
         throw new TypeError('the log is full');
       },
+      onLeave: () => {
+        throw new TypeError('no');
+      },
     });
     for (const item of [1, 2, 3]) queue.push(item);
     await queue.idle();
     queue.push(4);
     await queue.idle();
     expect(handled).toEqual([2, 3, 4]);
+  });
+
+  it('tells of each item once that it has left, however it does', async () => {
+    const { queue, left, letGo, settle } = gated(2);
+    queue.push(0);
+    await settle();
+    for (const item of [1, 2, 3]) queue.push(item);
+    expect(left).toEqual([1]);
+    await letGo();
+    expect(left).toEqual([1, 0]);
+    queue.close();
+    queue.push(4);
+    await letGo();
+    expect(left).toEqual([1, 0, 3, 4, 2]);
   });
 
   it('forgets what waits when it is closed', async () => {

@@ -4,6 +4,8 @@ export interface QueueHooks<T> {
   onError: (error: unknown) => void;
   /** Called once per burst: a flood must not become a flood of warnings. */
   onOverflow: () => void;
+  /** The item is handled, pushed out or forgotten. */
+  onLeave: (item: T) => void;
 }
 
 /**
@@ -33,7 +35,7 @@ export class ListenerQueue<T> {
   }
 
   push(item: T): void {
-    if (this.#closed) return;
+    if (this.#closed) return this.#leave(item);
     this.#items.push(item);
     if (this.#items.length > this.limit) this.#dropOldest();
     this.#draining ??= this.#drain();
@@ -42,7 +44,7 @@ export class ListenerQueue<T> {
   /** Forgets what waits. What is being handled runs to its end. */
   close(): void {
     this.#closed = true;
-    this.#items.length = 0;
+    for (const item of this.#items.splice(0)) this.#leave(item);
   }
 
   /** Resolves when nothing waits or runs. */
@@ -51,11 +53,15 @@ export class ListenerQueue<T> {
   }
 
   #dropOldest(): void {
-    this.#items.shift();
+    this.#leave(this.#items.shift()!);
     this.#dropped++;
     if (this.#overflowing) return;
     this.#overflowing = true;
     quietly(() => this.hooks.onOverflow());
+  }
+
+  #leave(item: T): void {
+    quietly(() => this.hooks.onLeave(item));
   }
 
   async #drain(): Promise<void> {
@@ -69,6 +75,7 @@ export class ListenerQueue<T> {
       } catch (error) {
         quietly(() => this.hooks.onError(error));
       }
+      this.#leave(item);
     }
     this.#draining = undefined;
   }

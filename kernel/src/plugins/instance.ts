@@ -9,6 +9,7 @@ import type { PluginManifest } from '@atoll/registry';
 import { assertOutsideTransaction } from '../database/index.js';
 import type { PluginScope } from '../di/plugin-scope.js';
 import type { EventBus, Subscription } from '../events/index.js';
+import { Allowance } from '../sandbox/host/allowance.js';
 import type { GuestReply, GuestRequest } from '../sandbox/host/guest-call.js';
 import type { SupervisedIsolate } from '../sandbox/host/supervisor.js';
 import type { SetupReplyMeta } from '../sandbox/protocol/messages.js';
@@ -24,6 +25,7 @@ import type { Caller } from './canary/split.js';
 import type { CallRecorder } from './rehearsal/recorder.js';
 import { Registered } from './rehearsal/registered.js';
 import { EffectSet } from './effect-set.js';
+import { RegistrationBudget } from './registration-budget.js';
 import { routeCaller } from './route-caller.js';
 import type { ErrorTemplate, PluginRoute } from './types.js';
 
@@ -38,6 +40,9 @@ export interface Channel {
 
 /** How long a listener may take for one event, in ms, whatever the plugin's own limit. */
 const EVENT_TIMEOUT_MS = 30_000;
+/** As JSON. Events tell what has happened; what is large is kept in the storage, and named. */
+const MAX_EVENT_BYTES = 262_144;
+const MAX_WAITING_EVENT_BYTES = 8_388_608;
 const STOP_TIMEOUT_MS = 1_000;
 
 /**
@@ -48,6 +53,7 @@ export class PluginInstance {
   readonly routes: PluginRoute[] = [];
   readonly channels = new Map<string, Channel>();
   readonly effects: EffectSet;
+  readonly registrations: RegistrationBudget;
   readonly startedAt = new Date();
   isolate: SupervisedIsolate | undefined;
   /** What the plugin said about its state when it was set up. */
@@ -66,6 +72,8 @@ export class PluginInstance {
   readonly #listeners = new Map<string, number>();
   /** Listeners that still deliver what was queued when they were withdrawn. */
   readonly #finishing = new Set<Promise<void>>();
+  /** Bytes of its own events that wait somewhere. */
+  readonly #events = new Allowance(MAX_WAITING_EVENT_BYTES);
 
   constructor(
     readonly manifest: PluginManifest,
@@ -74,6 +82,7 @@ export class PluginInstance {
     readonly scope: PluginScope,
     private readonly log: Logger,
   ) {
+    this.registrations = new RegistrationBudget(manifest.id);
     this.effects = new EffectSet(manifest.id, () => permits.granted);
     permits.onChange = () => this.effects.reconsider();
     scope.own('permits', () => permits.release());
@@ -175,6 +184,15 @@ export class PluginInstance {
     });
     this.registered.channel(index, registration);
     this.addEffect({ kind: 'channel', label: full, undo: () => this.channels.delete(full) });
+  }
+
+  /** An event of so many bytes is about to wait for its listeners; the returned function says that it has gone. */
+  holdEvent(bytes: number): () => void {
+    if (bytes > MAX_EVENT_BYTES)
+      throw new AtollError('BODY_TOO_LARGE', `An event of ${bytes} bytes; ${MAX_EVENT_BYTES} are allowed.`);
+    if (!this.#events.take(bytes))
+      throw new AtollError('PLUGIN_FLOODING', `Events of ${this.id} come faster than their listeners take them.`);
+    return () => this.#events.give(bytes);
   }
 
   registerListener(index: number, topic: string, events: EventBus): void {

@@ -1,4 +1,3 @@
-import { gunzipSync, gzipSync } from 'node:zlib';
 import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
 import { bundlePlugin, type PluginFolder, type PluginManifest } from '@atoll/registry';
 import type { Config } from '../config/index.js';
@@ -12,11 +11,8 @@ import type { PermissionDesk } from './permissions/permission-desk.js';
 import type { Permits } from './permissions/permits.js';
 import type { Recordings } from './rehearsal/recordings.js';
 import type { PluginRecord } from './record.js';
-import { mapStack } from './source-map.js';
+import { PluginSourceMap } from './source-map.js';
 import type { PluginLogLine } from './types.js';
-
-/** The source map of a bundle, JSON. */
-type ReadMap = () => string;
 
 export interface LauncherDeps {
   config: Config;
@@ -48,13 +44,11 @@ export class PluginLauncher {
   ): Promise<PluginInstance> {
     const { manifest } = folder;
     const { code, map } = await bundlePlugin(folder, { cacheDir: this.deps.cacheDir });
-    // Kept for as long as the instance lives and rarely needed.
-    const packed = gzipSync(map);
-    const readMap = () => gunzipSync(packed).toString('utf8');
+    const sourceMap = new PluginSourceMap(manifest.id, map);
     const instance = this.deps.newInstance(manifest, this.#permits(folder, config));
     try {
       const group = alone ? `${SOLO_PREFIX}${manifest.id}@canary` : this.#group(record);
-      await this.#startIsolate(record, instance, { code, readMap, group });
+      await this.#startIsolate(record, instance, { code, sourceMap, group });
       const { clockStart: now } = this.deps;
       if (now !== undefined)
         await instance.call({ meta: { m: 'clock', now }, timeoutMs: 5_000, traceparent: newTraceparent() });
@@ -70,7 +64,7 @@ export class PluginLauncher {
   async #startIsolate(
     record: PluginRecord,
     instance: PluginInstance,
-    { code, readMap, group }: { code: string; readMap: ReadMap; group: string },
+    { code, sourceMap, group }: { code: string; sourceMap: PluginSourceMap; group: string },
   ): Promise<void> {
     const { supervisor } = this.deps;
     const { manifest } = instance;
@@ -88,8 +82,8 @@ export class PluginLauncher {
         if (instance.recorder) instance.recorder.hostCall(syscall);
         void this.deps.syscalls.dispatch(instance, syscall);
       },
-      onEvent: (method, body) => this.#onEvent(record, readMap, method, body),
-      onGuestError: (error, stack) => this.#onGuestError(record, readMap, error, stack),
+      onEvent: (method, body) => this.#onEvent(record, sourceMap, method, body),
+      onGuestError: (error, stack) => this.#onGuestError(record, sourceMap, error, stack),
       onEnd: (fate) => this.deps.onEnd(record, instance, fate),
       onEvict: () => this.deps.onEvict(record, instance),
     });
@@ -110,18 +104,18 @@ export class PluginLauncher {
     return grouping === 'publisher' && origin === 'first-party' ? 'first-party' : `plugin:${id}`;
   }
 
-  #onEvent(record: PluginRecord, readMap: ReadMap, method: string, body: string): void {
+  #onEvent(record: PluginRecord, sourceMap: PluginSourceMap, method: string, body: string): void {
     const data = parse(body);
     if (method === 'log') {
       const line = toLogLine(data);
-      if (line) this.deps.onLog(record, withMappedStack(line, readMap, record.folder.manifest.id));
+      if (line) this.deps.onLog(record, withMappedStack(line, sourceMap));
     } else if (method === 'metric') this.deps.onMetric(record.folder.manifest.id, data);
   }
 
-  #onGuestError(record: PluginRecord, readMap: ReadMap, error: AtollError, stack: string | undefined): void {
+  #onGuestError(record: PluginRecord, sourceMap: PluginSourceMap, error: AtollError, stack: string | undefined): void {
     // What a plugin throws on purpose, with a code, is an answer and not a defect.
     if (error.code !== 'PLUGIN_ERROR' && error.code !== 'PLUGIN_BAD_RESPONSE') return;
-    const mapped = stack && mapStack(stack, readMap(), record.folder.manifest.id);
+    const mapped = stack && sourceMap.mapStack(stack);
     this.deps.onLog(record, {
       time: new Date().toISOString(),
       level: 'error',
@@ -157,11 +151,11 @@ function toLogLine(data: unknown): PluginLogLine | undefined {
   };
 }
 
-function withMappedStack(line: PluginLogLine, readMap: ReadMap, id: string): PluginLogLine {
-  const message = line.message.includes(`plugin:${id}:`) ? mapStack(line.message, readMap(), id) : line.message;
+function withMappedStack(line: PluginLogLine, sourceMap: PluginSourceMap): PluginLogLine {
+  const message = sourceMap.mapMessage(line.message);
   const stack = line.fields?.stack;
   return typeof stack === 'string'
-    ? { ...line, message, fields: { ...line.fields, stack: mapStack(stack, readMap(), id) } }
+    ? { ...line, message, fields: { ...line.fields, stack: sourceMap.mapStack(stack) } }
     : { ...line, message };
 }
 

@@ -6,6 +6,7 @@ import { assertNoCanary, Canaries, type CanariesDeps } from './canary/canaries.j
 import type { PluginInstance } from './instance.js';
 import { adopt, type Decided, setConfig } from './adopt.js';
 import { type PluginChange, PluginSet } from './plugin-set.js';
+import { parseGuestJson } from '../sandbox/host/guest-json.js';
 import { PluginPermissions } from './permissions/plugin-permissions.js';
 import { Recordings } from './rehearsal/recordings.js';
 import { Rehearsals, type RehearsalsDeps } from './rehearsal/rehearsals.js';
@@ -228,10 +229,10 @@ export class PluginManager implements PluginHost {
     const { timeoutMs } = instance.manifest.limits;
     const body = data === undefined ? undefined : JSON.stringify(data);
     const meta = { m: 'channel', i: found.index };
-    const ask = () => instance.call({ meta, body, timeoutMs, traceparent, principal, signal });
+    const ask = () => instance.call({ meta, body, timeoutMs, traceparent, principal, signal, streams: true });
     const reply: AnyReply = await (instance.meter ? instance.meter.measure(ask) : ask());
     if (reply.stream) return parseEach(reply.stream);
-    return reply.body ? (JSON.parse(reply.body.toString('utf8')) as unknown) : undefined;
+    return reply.body ? parseAnswer(reply.body) : undefined;
   }
 
   #need(id: string): PluginRecord {
@@ -274,5 +275,13 @@ async function taking(record: PluginRecord | undefined, principal: Principal): P
 }
 
 async function* parseEach(stream: AsyncIterable<Buffer>): AsyncGenerator<unknown> {
-  for await (const chunk of stream) yield JSON.parse(chunk.toString('utf8')) as unknown;
+  for await (const chunk of stream) yield parseAnswer(chunk);
+}
+
+function parseAnswer(json: Buffer): unknown {
+  try {
+    return parseGuestJson(json);
+  } catch (error) {
+    throw new AtollError('PLUGIN_BAD_RESPONSE', `The plugin's answer can't be passed on. ${(error as Error).message}`);
+  }
 }

@@ -1,5 +1,6 @@
 import { AtollError, type RouteRegistration } from '@atoll/plugin-sdk/contract';
 import type { HttpReplyMeta } from '../sandbox/protocol/messages.js';
+import type { GuestReply } from '../sandbox/host/guest-call.js';
 import { BodyKind } from '../sandbox/protocol/frame-type.js';
 import type { PluginInstance } from './instance.js';
 import type { RouteCall, RouteReply } from './types.js';
@@ -17,8 +18,9 @@ export function routeCaller(instance: PluginInstance, index: number, registratio
       traceparent,
       principal,
       signal,
+      streams: true,
     });
-    const head = reply.meta === '' ? undefined : parseHead(reply.meta);
+    const head = reply.meta === '' ? undefined : headOf(reply);
     const answered: RouteReply = head ? { status: head.s, headers: head.h } : { status: 200 };
     if (reply.stream) answered.stream = reply.stream;
     else if (reply.body) answered.body = reply.body;
@@ -46,15 +48,29 @@ function isText(contentType = ''): boolean {
   return /^(application\/([a-z.+-]*\+)?json|text\/|application\/x-www-form-urlencoded)/i.test(contentType);
 }
 
-/** The head comes from the guest: anything may be in it. */
-function parseHead(text: string): HttpReplyMeta {
-  const head = JSON.parse(text) as Partial<HttpReplyMeta>;
-  const fine =
-    Number.isInteger(head.s) &&
-    head.s! >= 200 &&
-    head.s! <= 599 &&
-    Array.isArray(head.h) &&
-    head.h.every((pair) => Array.isArray(pair) && typeof pair[0] === 'string' && typeof pair[1] === 'string');
-  if (!fine) throw new AtollError('PLUGIN_BAD_RESPONSE', 'The status or headers of the answer are malformed.');
-  return head as HttpReplyMeta;
+/** The head comes from the guest: anything may be in it. Of an answer that is refused nothing more is wanted. */
+function headOf({ meta, stream }: GuestReply): HttpReplyMeta {
+  const head = parseHead(meta);
+  if (head) return head;
+  void stream?.return?.();
+  throw new AtollError('PLUGIN_BAD_RESPONSE', 'The status or headers of the answer are malformed.');
+}
+
+/** Status and headers, in characters. */
+const MAX_HEAD = 262_144;
+
+function parseHead(text: string): HttpReplyMeta | undefined {
+  if (text.length > MAX_HEAD) return undefined;
+  try {
+    const head = JSON.parse(text) as Partial<HttpReplyMeta>;
+    const fine =
+      Number.isInteger(head.s) &&
+      head.s! >= 200 &&
+      head.s! <= 599 &&
+      Array.isArray(head.h) &&
+      head.h.every((pair) => Array.isArray(pair) && typeof pair[0] === 'string' && typeof pair[1] === 'string');
+    return fine ? (head as HttpReplyMeta) : undefined;
+  } catch {
+    return undefined;
+  }
 }

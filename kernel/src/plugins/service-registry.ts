@@ -6,6 +6,7 @@ import {
 } from '@atoll/plugin-sdk';
 import type { PluginManifest } from '@atoll/registry';
 import semver from 'semver';
+import { parseGuestJson } from '../sandbox/host/guest-json.js';
 import type { Syscall, SyscallReply } from '../sandbox/host/syscall.js';
 import { compileGuestSchema, type Validator } from '../schema/index.js';
 import type { PluginInstance } from './instance.js';
@@ -119,6 +120,7 @@ export class ServiceRegistry {
       traceparent: syscall.traceparent,
       principal: syscall.principal,
       signal: syscall.signal,
+      streams: true,
     });
     const where = `${request.service}.${request.method} of ${provider.instance.id}`;
     if (reply.stream) return { stream: checkedChunks(reply.stream, method.chunk, where) };
@@ -180,9 +182,9 @@ function assertMatches(
 
 function parseAnswer(body: Buffer, where: string): unknown {
   try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    throw new AtollError('PLUGIN_BAD_RESPONSE', `The answer of ${where} is not JSON.`);
+    return parseGuestJson(body);
+  } catch (error) {
+    throw new AtollError('PLUGIN_BAD_RESPONSE', `The answer of ${where} can't be checked. ${(error as Error).message}`);
   }
 }
 

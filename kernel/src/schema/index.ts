@@ -1,1 +1,2 @@
+export { patternSize } from './pattern-size.js';
 export * from './validator.js';

@@ -1,7 +1,10 @@
 import { RE2JS } from 're2js';
 import { spend } from './budget.js';
+import { patternSize } from './pattern-size.js';
 
 const MAX_LENGTH = 1_000;
+/** Instructions; compiling as many takes some 20 ms. */
+const MAX_SIZE = 10_000;
 /** How many of a pattern's instructions count as one step: linear time is long when both pattern and text are. */
 const INSTRUCTIONS_PER_STEP = 16;
 
@@ -17,6 +20,7 @@ export class LinearPattern extends RegExp {
   constructor(text: string) {
     super('');
     if (text.length > MAX_LENGTH) throw new RangeError(`it has more than ${MAX_LENGTH} characters`);
+    if (patternSize(text) > MAX_SIZE) throw new RangeError('it repeats too much');
     this.#text = text;
     // RE2 spells named groups its own way.
     this.#compiled = RE2JS.compile(text.replace(/\(\?<(?![=!])/g, '(?P<'));

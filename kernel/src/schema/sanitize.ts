@@ -1,6 +1,7 @@
 import { AtollError, type JsonSchema } from '@atoll/plugin-sdk/contract';
 import { FORMATS, KEYWORDS, type Kind, TYPES } from './keywords.js';
 import { LinearPattern } from './linear-pattern.js';
+import { patternSize } from './pattern-size.js';
 import { Definitions, Scope } from './references.js';
 
 /*
@@ -11,6 +12,8 @@ const MAX_DEPTH = 32;
 const MAX_NODES = 5_000;
 /** All constants, defaults and examples of a schema together, as JSON. */
 const MAX_JSON = 262_144;
+/** Instructions of all its patterns; see `patternSize`. */
+const MAX_PATTERNS = 50_000;
 /** TypeBox's pattern of a record with any key. */
 const ANY_KEY = new Set(['^.*$', '^(.*)$']);
 
@@ -37,6 +40,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 class Rebuilder {
   #nodes = 0;
   #json = 0;
+  #patterns = 0;
 
   constructor(private readonly definitions: Definitions) {}
 
@@ -133,6 +137,8 @@ class Rebuilder {
 
   #pattern(value: unknown, place: Place): string {
     if (typeof value !== 'string') refuse(place, 'expected a pattern');
+    this.#patterns += patternSize(value);
+    if (this.#patterns > MAX_PATTERNS) refuse(place, 'its patterns are too large together');
     try {
       return new LinearPattern(value).toString();
     } catch (error) {

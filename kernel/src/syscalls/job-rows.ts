@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import type { JobDefinition, JobService, JobWork } from '../jobs/index.js';
 import { PRIORITIES } from '../jobs/priority.js';
 import type { PluginInstance } from '../plugins/instance.js';
+import { parseGuestJson } from '../sandbox/host/guest-json.js';
 import { compileGuestSchema } from '../schema/index.js';
 import { organisationOf } from '../storage/index.js';
 import { newTraceparent } from '../telemetry/trace.js';
@@ -54,6 +55,7 @@ export function jobRows(jobs: JobService): SyscallRow<PluginInstance>[] {
       }),
       denied: mayJobs,
       registers: true,
+      effect: true,
       uses: () => ({ kind: 'jobs' }),
       handle: (plugin: PluginInstance, { index, input, ...given }) =>
         define(plugin, index, {
@@ -76,6 +78,7 @@ export function jobRows(jobs: JobService): SyscallRow<PluginInstance>[] {
       denied: ({ permissions }: PluginManifest) =>
         permissions.schedule ? undefined : '`permissions.schedule` is not granted.',
       registers: true,
+      effect: true,
       uses: () => ({ kind: 'schedule' }),
       handle: (plugin: PluginInstance, { index, expression, timeZone = 'UTC', ...given }) =>
         define(plugin, index, { ...DEFAULTS, ...given, plugin: plugin.id, schedule: { expression, timeZone } }),
@@ -143,8 +146,8 @@ function workOf(plugin: PluginInstance, index: number, { timeoutMs }: JobDefinit
 /** What the guest answers may be anything. */
 function parseResult(body: Buffer): unknown {
   try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    throw new AtollError('PLUGIN_BAD_RESPONSE', 'The result of the job is not JSON.');
+    return parseGuestJson(body);
+  } catch (error) {
+    throw new AtollError('PLUGIN_BAD_RESPONSE', `The result of the job can't be kept. ${(error as Error).message}`);
   }
 }

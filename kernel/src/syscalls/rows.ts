@@ -64,6 +64,7 @@ function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
   return [
     syscallRow({
       name: 'http.route',
+      effect: true,
       input: Type.Object({ index: Index, registration: Route }),
       denied: (manifest, { registration }) =>
         manifest.mounts.length > 0
@@ -76,6 +77,7 @@ function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
     }),
     syscallRow({
       name: 'ws.channel',
+      effect: true,
       input: Type.Object({
         index: Index,
         registration: Type.Object({
@@ -94,6 +96,7 @@ function registrationRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
       name: 'events.subscribe',
       input: Type.Object({ index: Index, topic: Topic }),
       registers: true,
+      effect: true,
       uses: ({ topic }) => ({ kind: 'events.subscribe', value: topic }),
       denied: ({ permissions }, { topic }) =>
         topicGranted(topic, permissions.events?.subscribe)
@@ -130,7 +133,13 @@ function eventRows({ events }: RowDeps): SyscallRow<PluginInstance>[] {
       handle: (plugin: PluginInstance, { topic, data }, syscall) => {
         const { organisation = HOME } = syscall.principal;
         const source = `/plugins/${plugin.id}`;
-        events.emit(topic, data, { source, traceparent: syscall.traceparent, organisation });
+        const onTaken = plugin.holdEvent(syscall.body?.length ?? 0);
+        try {
+          events.emit(topic, data, { source, traceparent: syscall.traceparent, organisation, onTaken });
+        } catch (error) {
+          onTaken();
+          throw error;
+        }
         return {};
       },
     }),
@@ -148,6 +157,7 @@ function serviceRows({ services }: RowDeps): SyscallRow<PluginInstance>[] {
   return [
     syscallRow({
       name: 'services.provide',
+      effect: true,
       input: Type.Object({
         index: Index,
         registration: Type.Object({

@@ -2,6 +2,7 @@ import { AtollError, type ErrorCode } from '@atoll/plugin-sdk/contract';
 import type { PluginManifest } from '@atoll/registry';
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { countValues } from '../sandbox/host/guest-json.js';
 import type { Syscall, SyscallReply } from '../sandbox/host/syscall.js';
 
 /** A permission that a call makes use of: `net` and an origin, `storage`. */
@@ -20,6 +21,8 @@ export interface SyscallOwner {
     used(use: SyscallUse): void;
     refused(use: SyscallUse, code: ErrorCode): void;
   };
+  /** What it may register. */
+  readonly registrations: { spend(registration: unknown): void };
   /** Registers something that is undone when the instance stops. */
   addEffect(effect: OwnedEffect): void;
 }
@@ -44,6 +47,8 @@ export interface SyscallRow<Owner extends SyscallOwner = SyscallOwner> {
    * decides here, and what is granted when it is used.
    */
   registers?: boolean;
+  /** What it registers stays until the instance stops: there may be so much of it. */
+  effect?: boolean;
   /** The permission that it makes use of, for the record. */
   uses?: (input: unknown) => SyscallUse | undefined;
   /** Where the input is: the JSON body, or the head of a call whose body is bytes. */
@@ -59,6 +64,7 @@ export function syscallRow<Owner extends SyscallOwner, S extends TSchema>(row: {
   inputFrom?: 'body' | 'head';
   denied?: (manifest: PluginManifest, input: Static<S>) => string | undefined;
   registers?: boolean;
+  effect?: boolean;
   uses?: (input: Static<S>) => SyscallUse | undefined;
   handle: (owner: Owner, input: Static<S>, syscall: Syscall) => Promise<SyscallReply> | SyscallReply;
 }): SyscallRow<Owner> {
@@ -73,6 +79,7 @@ export function syscallRow<Owner extends SyscallOwner, S extends TSchema>(row: {
     },
     ...(row.denied && { denied: row.denied as NonNullable<SyscallRow['denied']> }),
     ...(row.registers && { registers: true }),
+    ...(row.effect && { effect: true }),
     ...(row.uses && { uses: row.uses as NonNullable<SyscallRow['uses']> }),
     handle: row.handle as SyscallRow<Owner>['handle'],
   };
@@ -107,7 +114,7 @@ export class SyscallTable<Owner extends SyscallOwner> {
       owner.permits.refused({ kind: 'unknown', value: syscall.method.slice(0, 100) }, 'UNKNOWN_CAPABILITY');
       throw new AtollError('UNKNOWN_CAPABILITY', `There is no host capability "${syscall.method.slice(0, 100)}".`);
     }
-    const input = row.inputFrom === 'head' ? syscall.meta.a : parseBody(syscall.body);
+    const input = row.inputFrom === 'head' ? syscall.meta.a : parseBody(syscall);
     const problem = row.check(input);
     if (problem) throw new AtollError('VALIDATION_FAILED', `${row.name}: ${problem}.`);
     const use = row.uses?.(input);
@@ -118,12 +125,18 @@ export class SyscallTable<Owner extends SyscallOwner> {
       throw new AtollError('PERMISSION_DENIED', taken ? `${missing} An operator has taken it away.` : missing);
     }
     if (use) owner.permits.used(use);
+    if (row.effect) owner.registrations.spend(input);
     return row.handle(owner, input as never, syscall);
   }
 }
 
-function parseBody(body: Buffer | undefined): unknown {
+/** About what a parsed value takes, in bytes. */
+const VALUE_BYTES = 64;
+
+function parseBody(syscall: Syscall): unknown {
+  const { body } = syscall;
   if (!body || body.length === 0) return undefined;
+  syscall.hold(countValues(body) * VALUE_BYTES);
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {

@@ -97,11 +97,12 @@ export class Metrics {
   recordPlugin(plugin: string, metric: unknown): void {
     const { kind, name, value } = (metric ?? {}) as { kind?: unknown; name?: unknown; value?: unknown };
     if (typeof name !== 'string' || !NAME.test(name) || typeof value !== 'number' || !Number.isFinite(value)) return;
+    if (typeof kind !== 'string') return;
     const names = this.#plugin.get(plugin) ?? new Set();
     this.#plugin.set(plugin, names);
     if (!names.has(name) && names.size >= MAX_PLUGIN_METRICS) return;
     names.add(name);
-    this.#record(String(kind), `atoll_plugin_${name}`, plugin, value);
+    this.#record(kind, `atoll_plugin_${name}`, plugin, value);
   }
 
   #record(kind: string, name: string, plugin: string, value: number): void {

@@ -60,6 +60,7 @@ export class Replay {
       meta: { ...call.meta, m: call.target.kind, i: this.plugin.registered.indexOf(call.target) },
       ...(text !== undefined && (call.bytes ? { body: Buffer.from(text), kind: BodyKind.BYTES } : { body: text })),
       timeoutMs: Math.min(this.options.manifest.limits.timeoutMs, MAX_CALL_MS),
+      streams: true,
       traceparent: newTraceparent(),
       ...(call.principal && { principal: call.principal }),
     };

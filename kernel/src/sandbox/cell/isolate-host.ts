@@ -33,6 +33,13 @@ const MAX_LOCAL_CALLS = 256;
 /** Arguments of a local operation, in characters; parsing them holds up all guests of the cell. Its data does not count. */
 const MAX_LOCAL_META = 1_048_576;
 
+const LOG = '{"m":"log"}';
+/** What the runtime sends on its own, by its meta, and how large it may be, in characters. It cuts longer lines itself. */
+const MAX_EVENT: Readonly<Record<string, number | undefined>> = Object.assign(Object.create(null), {
+  [LOG]: 131_072,
+  '{"m":"metric"}': 1_024,
+});
+
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** One isolate in a cell: one run at a time, what arrives meanwhile becomes the next run's batch. */
@@ -208,9 +215,13 @@ export class IsolateHost {
   }
 
   #onEvent(frame: Frame): void {
-    if (frame.meta !== '{"m":"log"}') return this.#toKernel(frame);
-    const { pass, dropped } = this.#logs.take();
-    if (dropped > 0) this.#log('warn', `${dropped} log lines were dropped: more than the allowed rate.`);
+    const limit = MAX_EVENT[frame.meta];
+    // Also what only looks otherwise: the kernel reads it as JSON, and then no limit would hold.
+    if (limit === undefined) return this.#end('protocol', 'The plugin posted an event of no known kind.');
+    const fits = (frame.body?.length ?? 0) <= limit;
+    if (frame.meta !== LOG) return fits ? this.#toKernel(frame) : undefined;
+    const { pass, dropped } = this.#logs.take(fits);
+    if (dropped > 0) this.#log('warn', `${dropped} log lines were dropped: more than the allowed rate, or too long.`);
     if (pass) this.#toKernel(frame);
   }
 
@@ -236,7 +247,7 @@ export class IsolateHost {
       isolate: this.options.isolate,
       id: 0,
       kind: BodyKind.TEXT,
-      meta: '{"m":"log"}',
+      meta: LOG,
       body,
     });
   }

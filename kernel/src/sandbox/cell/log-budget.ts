@@ -8,14 +8,14 @@ export class LogBudget {
     this.#left = perSecond;
   }
 
-  /** Whether this line may pass; `dropped` is what was swallowed before it. */
-  take(): { pass: boolean; dropped: number } {
+  /** Whether this line may pass; `dropped` is what was swallowed before it. One that does not fit is swallowed, too. */
+  take(fits: boolean): { pass: boolean; dropped: number } {
     const now = performance.now();
     if (now - this.#since >= 1_000) {
       this.#since = now;
       this.#left = this.perSecond;
     }
-    if (this.#left <= 0) {
+    if (!fits || this.#left <= 0) {
       this.#dropped++;
       return { pass: false, dropped: 0 };
     }

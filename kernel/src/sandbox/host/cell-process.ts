@@ -139,7 +139,18 @@ export class CellProcess {
   #onFrames(frames: Frame[]): void {
     for (const frame of frames) {
       if (frame.isolate === 0) this.#onControlFrame(frame);
-      else this.clients.get(frame.isolate)?.onFrame(frame);
+      else this.#onGuestFrame(frame);
+    }
+  }
+
+  /** What a guest sends may be anything: what can't be dealt with ends that guest, and nobody else. */
+  #onGuestFrame(frame: Frame): void {
+    const { isolate } = frame;
+    try {
+      this.clients.get(isolate)?.onFrame(frame);
+    } catch (error) {
+      const message = `The plugin sent a message that failed: ${error instanceof Error ? error.message : String(error)}`;
+      this.handlers.onIsolateEnded(this, { m: 'ended', isolate, why: 'protocol', message });
     }
   }
 

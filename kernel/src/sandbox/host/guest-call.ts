@@ -1,6 +1,13 @@
-import { AtollError, fromWireError, type Principal, type WireError } from '@atoll/plugin-sdk/contract';
+import {
+  AtollError,
+  type ErrorExtras,
+  fromWireError,
+  type Principal,
+  type WireError,
+} from '@atoll/plugin-sdk/contract';
 import type { BodyKindValue } from '../protocol/frame-type.js';
 import type { Deadline } from './deadlines.js';
+import { isShallow } from './guest-json.js';
 import type { HostStream } from './host-stream.js';
 
 /** A call from the kernel into a guest. */
@@ -16,6 +23,8 @@ export interface GuestRequest {
   traceparent: string;
   principal?: Principal;
   signal?: CancelSignal;
+  /** The answer may be a stream: then somebody reads it, or gives it up. */
+  streams?: boolean;
 }
 
 /** What a call needs of an AbortSignal. */
@@ -71,14 +80,28 @@ export class GuestCall {
   }
 }
 
+/** What is kept of a guest's error, in characters; and how deeply its extras may be nested. */
+const MAX_MESSAGE = 10_000;
+const MAX_STACK = 20_000;
+const MAX_EXTRAS_DEPTH = 16;
+/** An error as a whole, in characters: more than the guest's runtime ever makes of one. */
+const MAX_ERROR = 262_144;
+
+/** They are written again and again on their way: what is too deep for that is left out. */
+function extrasFromGuest(extras: unknown): ErrorExtras {
+  if (typeof extras !== 'object' || extras === null || Array.isArray(extras)) return {};
+  return isShallow(extras, MAX_EXTRAS_DEPTH) ? (extras as ErrorExtras) : {};
+}
+
 /** An error as a guest sent it: its code and text are kept, anything malformed becomes PLUGIN_ERROR. */
 export function errorFromGuest(meta: string): { error: AtollError; stack?: string } {
   try {
+    if (meta.length > MAX_ERROR) throw new RangeError('too large');
     const wire = JSON.parse(meta) as WireError & { stack?: unknown };
     if (typeof wire.message !== 'string') throw new TypeError('no message');
-    const extras = typeof wire.extras === 'object' && wire.extras !== null ? wire.extras : {};
-    const error = fromWireError({ code: wire.code, message: wire.message, extras });
-    return typeof wire.stack === 'string' ? { error, stack: wire.stack } : { error };
+    const message = wire.message.slice(0, MAX_MESSAGE);
+    const error = fromWireError({ code: wire.code, message, extras: extrasFromGuest(wire.extras) });
+    return typeof wire.stack === 'string' ? { error, stack: wire.stack.slice(0, MAX_STACK) } : { error };
   } catch {
     return { error: new AtollError('PLUGIN_ERROR', 'The plugin failed without a readable error.') };
   }

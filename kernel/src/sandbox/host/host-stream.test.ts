@@ -2,10 +2,12 @@ import { AtollError } from '@atoll/plugin-sdk/contract';
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
 import { STREAM_WINDOW } from '../protocol/frame-type.js';
+import { Allowance } from './allowance.js';
 import { HostStream } from './host-stream.js';
 
 function open() {
-  const options = { credit: vi.fn<(bytes: number) => void>(), waiting: vi.fn(), done: vi.fn() };
+  const memory = new Allowance(STREAM_WINDOW * 8);
+  const options = { memory, credit: vi.fn<(bytes: number) => void>(), waiting: vi.fn(), done: vi.fn() };
   return { stream: new HostStream(options), ...options };
 }
 
@@ -67,4 +69,29 @@ it('is cancelled when the reader breaks off, and a waiting reader is let go', as
   expect(done.mock.calls).toEqual([[true]]);
   expect(stream.push(Buffer.from('late'))).toBe(true);
   expect(await stream.next()).toEqual({ done: true, value: undefined });
+});
+
+it('counts what waits to be read, until it is read, given up or failed', async () => {
+  const memory = new Allowance(100);
+  const options = { memory, credit: () => {}, waiting: () => {}, done: () => {} };
+  const [first, second, third] = [new HostStream(options), new HostStream(options), new HostStream(options)];
+  for (const stream of [first, second, third]) expect(stream.push(Buffer.alloc(30))).toBe(true);
+  expect(first.push(Buffer.alloc(30))).toBe(false);
+  await first.next();
+  expect(memory.held).toBe(60);
+  await second.return();
+  third.end();
+  // Also when it has ended: who should have read it is gone.
+  third.fail(new AtollError('CANCELLED'));
+  expect(memory.held).toBe(0);
+  expect(await third.next()).toMatchObject({ value: Buffer.alloc(30) });
+  expect(memory.held).toBe(0);
+});
+
+it('tells when it begins to be read', async () => {
+  const { stream, waiting } = open();
+  stream.push(Buffer.from('x'));
+  expect(waiting).not.toHaveBeenCalled();
+  await stream.next();
+  expect(waiting.mock.calls).toEqual([[false]]);
 });

@@ -1,10 +1,13 @@
 import type { AtollError } from '@atoll/plugin-sdk/contract';
+import type { Allowance } from './allowance.js';
 import { STREAM_WINDOW } from '../protocol/frame-type.js';
 
 export interface HostStreamOptions {
+  /** Where the bytes count that wait to be read. */
+  memory: Allowance;
   /** Grants the guest this many more bytes. */
   credit: (bytes: number) => void;
-  /** The consumer started (true) or stopped (false) waiting for the guest. */
+  /** The consumer started (true) or stopped (false) waiting for the guest; it also stops, in this sense, when it begins to read. */
   waiting: (waits: boolean) => void;
   /** Called once. `cancelled`: the consumer gave up before the end. */
   done: (cancelled: boolean) => void;
@@ -14,10 +17,12 @@ export interface HostStreamOptions {
 export class HostStream implements AsyncIterableIterator<Buffer> {
   #chunks: Buffer[] = [];
   #buffered = 0;
+  #counts = true;
   #waiter: { resolve: (result: IteratorResult<Buffer>) => void; reject: (error: unknown) => void } | undefined;
   #ended = false;
   #error: AtollError | undefined;
   #consumed = 0;
+  #begun = false;
 
   constructor(private readonly options: HostStreamOptions) {}
 
@@ -25,7 +30,7 @@ export class HostStream implements AsyncIterableIterator<Buffer> {
     return this;
   }
 
-  /** False when the guest sent more than it was granted. */
+  /** False when the guest sent more than it was granted, or more than may wait in all. */
   push(chunk: Buffer): boolean {
     // Empty chunks cost no credit: kept, they would be a way to fill the kernel's memory.
     if (this.#ended || chunk.length === 0) return true;
@@ -37,6 +42,7 @@ export class HostStream implements AsyncIterableIterator<Buffer> {
       resolve({ done: false, value: chunk });
       return true;
     }
+    if (!this.options.memory.take(chunk.length)) return false;
     this.#chunks.push(chunk);
     this.#buffered += chunk.length;
     // One chunk may overshoot the window: guests count characters, and a single chunk may be larger than the window.
@@ -47,14 +53,21 @@ export class HostStream implements AsyncIterableIterator<Buffer> {
     this.#finish(undefined);
   }
 
+  /** What waits may still be read, and no longer counts. */
   fail(error: AtollError): void {
+    this.#uncount();
     this.#finish(error);
   }
 
   next(): Promise<IteratorResult<Buffer>> {
+    if (!this.#begun) this.options.waiting(false);
+    this.#begun = true;
     const chunk = this.#chunks.shift();
     if (chunk) {
-      this.#buffered -= chunk.length;
+      if (this.#counts) {
+        this.#buffered -= chunk.length;
+        this.options.memory.give(chunk.length);
+      }
       this.#consume(chunk);
       return Promise.resolve({ done: false, value: chunk });
     }
@@ -72,6 +85,7 @@ export class HostStream implements AsyncIterableIterator<Buffer> {
 
   return(): Promise<IteratorResult<Buffer>> {
     this.#chunks = [];
+    this.#uncount();
     if (!this.#ended) {
       this.#ended = true;
       this.#waiter?.resolve({ done: true, value: undefined });
@@ -79,6 +93,12 @@ export class HostStream implements AsyncIterableIterator<Buffer> {
       this.options.done(true);
     }
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #uncount(): void {
+    this.options.memory.give(this.#buffered);
+    this.#buffered = 0;
+    this.#counts = false;
   }
 
   #consume(chunk: Buffer): void {

@@ -103,6 +103,39 @@ describe('a call', () => {
     await expect(call({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
+  it('can’t be answered with a stream when nobody would read it', async () => {
+    const { call, receive, sent, client } = connect();
+    const failed = expect(call()).rejects.toMatchObject({ code: 'PLUGIN_BAD_RESPONSE' });
+    receive(FrameType.OPEN, 2);
+    await failed;
+    expect(sent.at(-1)).toMatchObject({ type: FrameType.CANCEL, id: 2 });
+    expect(client.inFlight).toBe(0);
+  });
+
+  it('whose stream nobody begins to read gives its place back', async () => {
+    const { call, receive, client } = connect();
+    const answer = call({ streams: true });
+    receive(FrameType.OPEN, 2);
+    receive(FrameType.CHUNK, 2, '', 'x');
+    await answer;
+    await vi.advanceTimersByTimeAsync(900);
+    expect(client.inFlight).toBe(1);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(client.inFlight).toBe(0);
+  });
+
+  it('has no deadline while its reader takes its time, and what it calls meanwhile has all of its own', async () => {
+    const { call, receive, syscalls, client } = connect();
+    const answer = call({ streams: true });
+    receive(FrameType.OPEN, 2);
+    receive(FrameType.CHUNK, 2, '', 'x');
+    await (await answer).stream!.next();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(client.inFlight).toBe(1);
+    receive(FrameType.CALL, 3, '{"m":"x","c":2}');
+    expect(syscalls[0]!.deadline).toBe(performance.now() + 1_000);
+  });
+
   it('waits for a free slot, and is refused when too many wait', async () => {
     const { call, receive, begun, client } = connect(1);
     const calls = Array.from({ length: 65 }, () => call());
@@ -154,6 +187,41 @@ describe('a guest', () => {
     for (let n = 0; n < 1_100; n++) receive(FrameType.CALL, n * 2 + 1, '{"m":"x"}');
     expect(syscalls).toHaveLength(1_024);
     expect(sent.filter(({ type }) => type === FrameType.ERROR)).toHaveLength(1_100 - 1_024);
+  });
+
+  it('can’t make the kernel keep more than so much for its host calls', () => {
+    const { receive, syscalls, sent, client } = connect();
+    const body = 'x'.repeat(16_000_000);
+    const refused = () => sent.filter(({ type }) => type === FrameType.ERROR);
+    for (let n = 0; n < 20; n++) receive(FrameType.CALL, n * 2 + 1, '{"m":"x"}', body);
+    expect([syscalls.length, refused().length]).toEqual([16, 4]);
+    expect(JSON.parse(refused()[0]!.meta)).toMatchObject({ code: 'PLUGIN_FLOODING' });
+    syscalls[0]!.answer({});
+    receive(FrameType.CALL, 41, '{"m":"x"}', body);
+    expect(syscalls).toHaveLength(17);
+    client.close(new AtollError('PLUGIN_CRASHED'));
+    expect([...client.syscalls]).toEqual([]);
+  });
+
+  it('is told when the head of a host call is too large', () => {
+    const { receive, syscalls, sent } = connect();
+    receive(FrameType.CALL, 3, `{"m":"x","a":"${'y'.repeat(300_000)}"}`);
+    expect(syscalls).toEqual([]);
+    expect(sent).toMatchObject([{ type: FrameType.ERROR, id: 3, meta: expect.stringContaining('VALIDATION_FAILED') }]);
+  });
+
+  it('whose host calls take long waits for them, unless it gives them up', async () => {
+    const { client, receive, syscalls } = connect();
+    const slow = (syscall: Syscall) => {
+      vi.advanceTimersByTime(1_000);
+      syscalls.push(syscall);
+    };
+    Object.assign(client.options, { onSyscall: slow });
+    for (const id of [1, 3, 5]) receive(FrameType.CALL, id, '{"m":"x"}');
+    expect(syscalls.map(({ id }) => id)).toEqual([1]);
+    receive(FrameType.CANCEL, 3);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(syscalls.map(({ id }) => id)).toEqual([1, 5]);
   });
 
   it('can’t call under an id that is in use or not its own, nor with a broken head', () => {

@@ -1,12 +1,14 @@
-import { AtollError, type Principal } from '@atoll/plugin-sdk/contract';
+import { AtollError, type Principal, toWireError } from '@atoll/plugin-sdk/contract';
 import { ChurnMap } from '../../collections/churn-map.js';
 import type { Frame } from '../protocol/frame.js';
 import { FrameIds } from '../protocol/frame-ids.js';
 import { BodyKind, FrameType } from '../protocol/frame-type.js';
 import type { SyscallMeta } from '../protocol/messages.js';
+import { Allowance } from './allowance.js';
 import type { Deadlines } from './deadlines.js';
 import { errorFromGuest, GuestCall, type GuestReply, type GuestRequest } from './guest-call.js';
 import { HostStream } from './host-stream.js';
+import { LoopShare } from './loop-share.js';
 import { Syscall } from './syscall.js';
 
 export interface IsolateClientOptions {
@@ -29,6 +31,10 @@ export interface IsolateClientOptions {
 }
 
 const MAX_SYSCALLS = 1_024;
+/** What the kernel keeps for host calls and streams that are under way, in bytes: a few of the largest, many of the usual. */
+const MAX_HELD_BYTES = 268_435_456;
+/** Head of a host call, in characters. */
+const MAX_SYSCALL_META = 262_144;
 /** Calls waiting for a free slot, per slot. */
 const WAITING_PER_SLOT = 64;
 
@@ -40,6 +46,11 @@ export class IsolateClient {
   /** Organisations that have called, with who the plugin is when it goes on in their name. */
   readonly #organisations = new Map<string, Principal>();
   readonly #ids = new FrameIds(2, 2);
+  readonly #memory = new Allowance(MAX_HELD_BYTES);
+  readonly #share = new LoopShare();
+  /** Host calls that wait for their turn. */
+  readonly #delayed: Syscall[] = [];
+  #pause: NodeJS.Timeout | undefined;
   #running = 0;
   #closed: AtollError | undefined;
   total = 0;
@@ -114,6 +125,8 @@ export class IsolateClient {
     this.#closed = error;
     for (const call of [...this.#calls.values()]) this.#settle(call, error);
     for (const syscall of [...this.#syscalls.values()]) syscall.cancel(error);
+    clearTimeout(this.#pause);
+    this.#delayed.length = 0;
   }
 
   #watch(call: GuestCall): void {
@@ -133,6 +146,11 @@ export class IsolateClient {
       this.#giveUp(call, new AtollError('PLUGIN_TIMEOUT', `${this.options.name} did not answer within ${seconds} s.`));
       this.options.onMissed(this);
     });
+  }
+
+  #disarm(call: GuestCall): void {
+    call.deadline?.clear();
+    call.deadline = undefined;
   }
 
   #begin(call: GuestCall): void {
@@ -167,7 +185,7 @@ export class IsolateClient {
     if (call.settled) return;
     call.settled = true;
     this.#calls.delete(call.id);
-    call.deadline?.clear();
+    this.#disarm(call);
     call.release?.();
     // Most calls have none, and an error with its stack is not free.
     if (call.children.size > 0) {
@@ -201,12 +219,18 @@ export class IsolateClient {
 
   #onOpen(call: GuestCall, frame: Frame): void {
     if (call.stream) return;
-    call.deadline?.clear();
+    if (!call.request.streams)
+      return this.#giveUp(
+        call,
+        new AtollError('PLUGIN_BAD_RESPONSE', 'The plugin answered with a stream where none can be.'),
+      );
+    // A stream that nobody begins to read must not take a place for ever.
+    this.#arm(call, performance.now() + call.request.timeoutMs);
     call.stream = new HostStream({
+      memory: this.#memory,
       credit: (n) => this.#send(FrameType.CREDIT, call.id, `{"n":${n}}`),
       // A slow consumer is no fault of the plugin: its time only runs while somebody waits for it.
-      waiting: (waits) =>
-        waits ? this.#arm(call, performance.now() + call.request.timeoutMs) : call.deadline?.clear(),
+      waiting: (waits) => (waits ? this.#arm(call, performance.now() + call.request.timeoutMs) : this.#disarm(call)),
       done: (cancelled) => {
         if (cancelled) this.#giveUp(call, new AtollError('CANCELLED'));
       },
@@ -229,8 +253,16 @@ export class IsolateClient {
   }
 
   #onSyscall(frame: Frame): void {
+    if (frame.id % 2 === 0 || this.#syscalls.has(frame.id)) return;
+    if (frame.meta.length > MAX_SYSCALL_META) {
+      const problem = new AtollError(
+        'VALIDATION_FAILED',
+        `The head of a host call has over ${MAX_SYSCALL_META} characters.`,
+      );
+      return this.#send(FrameType.ERROR, frame.id, JSON.stringify(toWireError(problem)));
+    }
     const meta = parseSyscallMeta(frame.meta);
-    if (!meta || frame.id % 2 === 0 || this.#syscalls.has(frame.id)) return;
+    if (!meta) return;
     const parent = typeof meta.c === 'number' ? this.#calls.get(meta.c) : undefined;
     const principal = this.#ownPrincipal(meta.o);
     const { timeoutMs } = this.options;
@@ -240,6 +272,7 @@ export class IsolateClient {
     const syscall = new Syscall(frame.id, meta, body, parent, defaults, {
       send: (answer) => this.options.send({ ...answer, isolate: this.options.isolate }),
       done: (done) => this.#syscalls.delete(done.id),
+      memory: this.#memory,
     });
     this.#syscalls.set(syscall.id, syscall);
     if (this.#syscalls.size > MAX_SYSCALLS)
@@ -247,8 +280,31 @@ export class IsolateClient {
     // Without its call nobody knows in whose name it is made: it must not be made in another one's.
     if (principal === undefined || (meta.c !== undefined && parent === undefined))
       return syscall.refuse(new AtollError('CANCELLED', 'The call that this was made for has ended.'));
-    this.options.onSyscall(syscall);
+    try {
+      syscall.hold(frame.meta.length + (body?.length ?? 0));
+    } catch (error) {
+      return syscall.refuse(error);
+    }
+    this.#delayed.push(syscall);
+    this.#dispatch();
   }
+
+  /** Hands over what the guest asks for, in order; what comes too thick waits for a share of the event loop. */
+  readonly #dispatch = (): void => {
+    if (this.#pause !== undefined) return;
+    while (this.#delayed.length > 0) {
+      const { waitMs } = this.#share;
+      if (waitMs > 0) {
+        this.#pause = setTimeout(() => {
+          this.#pause = undefined;
+          this.#dispatch();
+        }, waitMs);
+        return;
+      }
+      const syscall = this.#delayed.shift()!;
+      if (!syscall.settled) this.#share.use(() => this.options.onSyscall(syscall));
+    }
+  };
 
   /** For what is done after a call has ended, in the name of one of the organisations that have called; undefined for any other. */
   #ownPrincipal(organisation: unknown): Principal | undefined {

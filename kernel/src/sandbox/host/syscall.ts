@@ -2,6 +2,7 @@ import { AtollError, type Principal, toWireError } from '@atoll/plugin-sdk/contr
 import type { Frame } from '../protocol/frame.js';
 import { BodyKind, FrameType } from '../protocol/frame-type.js';
 import type { SyscallMeta } from '../protocol/messages.js';
+import type { Allowance } from './allowance.js';
 import type { GuestCall } from './guest-call.js';
 import { HostStream } from './host-stream.js';
 import { OutgoingHostStream } from './outgoing-stream.js';
@@ -27,6 +28,7 @@ export interface SyscallTap {
 /** One call of a guest to the host, as the syscall table sees it. */
 export class Syscall {
   readonly #controller = new AbortController();
+  #held = 0;
   request: HostStream | undefined;
   response: OutgoingHostStream | undefined;
   settled = false;
@@ -39,7 +41,12 @@ export class Syscall {
     /** The call that this one is made for, when it is known. */
     readonly parent: GuestCall | undefined,
     private readonly defaults: { timeoutMs: number; principal: Principal; traceparent: string },
-    private readonly transport: { send: (frame: Omit<Frame, 'isolate'>) => void; done: (syscall: Syscall) => void },
+    private readonly transport: {
+      send: (frame: Omit<Frame, 'isolate'>) => void;
+      done: (syscall: Syscall) => void;
+      /** Bytes that the kernel keeps for the host calls of this guest. */
+      memory: Allowance;
+    },
   ) {
     parent?.children.add(this);
     if (meta.s) this.request = this.#openRequest();
@@ -66,6 +73,14 @@ export class Syscall {
 
   get traceparent(): string {
     return this.parent?.request.traceparent ?? this.defaults.traceparent;
+  }
+
+  /** Counts bytes that are kept until this call has ended. Throws PLUGIN_FLOODING when all of the guest's keep too many. */
+  hold(bytes: number): void {
+    if (this.settled) return;
+    if (!this.transport.memory.take(bytes))
+      throw new AtollError('PLUGIN_FLOODING', 'The host calls that are under way hold too much data.');
+    this.#held += bytes;
   }
 
   answer(given: SyscallReply): void {
@@ -124,6 +139,7 @@ export class Syscall {
 
   #settle(): void {
     this.settled = true;
+    this.transport.memory.give(this.#held);
     this.response?.stop();
     this.parent?.children.delete(this);
     this.request?.fail(new AtollError('CANCELLED'));
@@ -132,6 +148,7 @@ export class Syscall {
 
   #openRequest(): HostStream {
     return new HostStream({
+      memory: this.transport.memory,
       credit: (n) =>
         this.transport.send({
           type: FrameType.CREDIT,
