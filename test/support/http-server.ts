@@ -69,6 +69,13 @@ export class TestServer {
     return server;
   }
 
+  /** Open connections. */
+  connections(): Promise<number> {
+    return new Promise((resolve, reject) =>
+      this.server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+    );
+  }
+
   get port(): number {
     return (this.server.address() as AddressInfo).port;
   }

@@ -162,6 +162,8 @@ describe('describeConfig', () => {
       "export default { plugins: { config: { p: { host: 'h', apiKey: 'hunter2' }, q: { pin: 'hunter2', key: 'shown' } } }, secrets: { A: { value: 'hunter2', hosts: ['a.com'] } } };",
     );
     const pluginSchemas = { q: { type: 'object', properties: { pin: { type: 'string', secret: true } } } };
+    const one = describeConfig(await load({ ATOLL_SERVER__PORT: '7300' }));
+    expect(one.filter(({ source }) => source.includes('PORT')).map(({ key }) => key)).toEqual(['server.port']);
     const lines = describeConfig(await load({ ATOLL_ADMIN_KEY: 'hunter2hunter2hunter2' }), { pluginSchemas });
     expect(JSON.stringify(lines)).not.toContain('hunter2');
     expect(lines).toContainEqual({

@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox';
 import Value from 'typebox/value';
-import { isRecord, sourceOf } from './layers.js';
+import { isRecord, blameOf } from './layers.js';
 import { nearest } from './nearest.js';
 import { ConfigSchema } from './schema.js';
 import { holdsSecret, recordValue, type SchemaNode } from './schema-node.js';
@@ -15,7 +15,7 @@ type Report = (keys: readonly string[], text: string) => void;
  */
 export function findProblems(config: unknown, sources: ReadonlyMap<string, string>): string[] {
   const problems: string[] = [];
-  walk(root, config, [], (keys, text) => problems.push(`${keys.join('.')} (${sourceOf(keys, sources)}): ${text}`));
+  walk(root, config, [], (keys, text) => problems.push(`${keys.join('.')} (${blameOf(keys, sources)}): ${text}`));
   return problems;
 }
 

@@ -12,6 +12,12 @@ const done = () => Promise.resolve();
 export async function compressBody(ctx: HttpContext): Promise<void> {
   const body: unknown = ctx.body;
   if ((typeof body === 'string' || Buffer.isBuffer(body)) && body.length < COMPRESS_FROM) return;
+  // A client may name what we don't have, and refuse what is left: it gets the answer as it is.
+  const encoding = ctx.acceptsEncodings('gzip', 'deflate', 'identity');
+  if (encoding !== 'gzip' && encoding !== 'deflate') {
+    ctx.vary('Accept-Encoding');
+    return;
+  }
   await compressor(ctx as Parameters<typeof compressor>[0], done);
 }
 

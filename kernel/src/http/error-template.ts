@@ -1,6 +1,16 @@
 import type { ProblemDetails } from '@atoll/plugin-sdk/contract';
 import type { ErrorTemplate } from '../plugins/types.js';
 
+/** A problem in the plugin's own form, as JSON; undefined when it has none, or one that is of no use: then the problem has to do. */
+export function ownForm(template: ErrorTemplate | undefined, problem: ProblemDetails): string | undefined {
+  if (!template) return undefined;
+  try {
+    return JSON.stringify(fillErrorTemplate(template, problem));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Fills a plugin's error body from a problem. Placeholders: {detail} {code} {title} {status} {type} {instance}. */
 export function fillErrorTemplate({ body, types = {} }: ErrorTemplate, problem: ProblemDetails): unknown {
   const status = String(problem.status);

@@ -1,10 +1,10 @@
-import { AtollError, isErrorCode, type Principal, type ProblemDetails } from '@atoll/plugin-sdk/contract';
+import { AtollError, isErrorCode, type Principal } from '@atoll/plugin-sdk/contract';
 import type { Middleware } from 'koa';
 import type { Deed, DenialSink } from '../audit/index.js';
 import type { HttpContext } from './context.js';
-import type { ErrorTemplate, PluginHost } from '../plugins/types.js';
+import type { PluginHost } from '../plugins/types.js';
 import type { Logger } from '../telemetry/logger.js';
-import { fillErrorTemplate } from './error-template.js';
+import { ownForm } from './error-template.js';
 import { originOf, principalOf } from './middleware.js';
 import { problemOf, retryAfterOf } from './problem.js';
 import { setStandardHeaders } from './standard-headers.js';
@@ -30,22 +30,13 @@ export function asAtollError(error: unknown): AtollError {
 export function writeError(ctx: HttpContext, error: AtollError, host: PluginHost): void {
   const problem = problemOf(error, ctx.state.requestId as string | undefined);
   const template = host.mountOf(ctx.path)?.errorTemplate;
-  const own = template && ownForm(template, problem);
+  const own = ownForm(template, problem);
   const retryAfter = retryAfterOf(error);
   ctx.status = problem.status;
   if (retryAfter !== undefined) ctx.set('retry-after', String(retryAfter));
   if (problem.status === 401) ctx.set('www-authenticate', 'Bearer realm="atoll"');
   ctx.type = own ? 'application/json' : 'application/problem+json';
   ctx.body = own ?? JSON.stringify(problem);
-}
-
-/** Undefined when the template is of no use: then the problem has to do. */
-function ownForm(template: ErrorTemplate, problem: ProblemDetails): string | undefined {
-  try {
-    return JSON.stringify(fillErrorTemplate(template, problem));
-  } catch {
-    return undefined;
-  }
 }
 
 /** Absolute targets become paths, as in a request to a proxy; what is neither is refused before anything reads it. */

@@ -1,5 +1,6 @@
 import type { JsonSchema } from '@atoll/plugin-sdk/contract';
 import type { KernelRoute } from './kernel-route.js';
+import type { ErrorTemplate } from '../plugins/types.js';
 import type { CompiledRoute, RouteTable } from './route-table.js';
 
 interface Operation {
@@ -192,11 +193,29 @@ function pluginOperation(route: CompiledRoute, names: Names): Operation {
       }),
       responses: {
         '200': { description: 'Done.', content: { 'application/json': { schema: response } } },
-        default: PROBLEM,
+        default: route.errorTemplate ? ownErrors(route.errorTemplate) : PROBLEM,
       },
       'x-atoll-plugin': route.plugin,
       'x-atoll-permission': route.permission ?? 'plugins.call',
     },
+  };
+}
+
+/** Errors under the mounts of a plugin that has a form of its own for them. */
+function ownErrors({ body }: ErrorTemplate): object {
+  return { description: 'What went wrong.', content: { 'application/json': { schema: shapeOf(body) } } };
+}
+
+/** What is filled in for a lone placeholder may be a number, as a status is. */
+function shapeOf(template: unknown): JsonSchema {
+  if (typeof template === 'string') return /^\{[a-z]+\}$/.test(template) ? {} : { type: 'string' };
+  if (Array.isArray(template)) return { type: 'array' };
+  if (typeof template !== 'object' || template === null) return { const: template };
+  const members = Object.entries(template);
+  return {
+    type: 'object',
+    required: members.map(([name]) => name),
+    properties: Object.fromEntries(members.map(([name, member]) => [name, shapeOf(member)])),
   };
 }
 

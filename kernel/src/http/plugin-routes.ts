@@ -36,7 +36,7 @@ export function pluginRoutes(deps: PluginRoutesDeps): Middleware {
     if (!match) return next();
     if (match !== found) authorizeCall(ctx, match.route);
     // From the look to the call nothing else may run, or a swap could come in between.
-    await sendReply(ctx, await match.route.call(toCall(ctx, match, principal, raw)));
+    await sendReply(ctx, await match.route.call(toCall(ctx, match, principal, raw)), match.route.errorTemplate);
   };
 }
 

@@ -231,6 +231,21 @@ it('tells nothing of an unplanned error', async () => {
   expect(text).not.toContain('secret');
 });
 
+it('ends an event stream that breaks in the form of its plugin, where it has one', async () => {
+  async function* broken() {
+    yield Buffer.from('data: 1\n\n');
+    throw new AtollError('PLUGIN_CRASHED', 'It is gone.');
+  }
+  const stream = () =>
+    ({ status: 200, headers: [['content-type', 'text/event-stream']], stream: broken() }) as RouteReply;
+  const errorTemplate = { body: { error: { message: '{detail}', code: '{code}' } } };
+  server = await TestServer.start({
+    routes: [{ ...route({ method: 'GET', path: '/x' }, () => Promise.resolve(stream())), errorTemplate }],
+  });
+  const text = await (await server.call('/x')).text();
+  expect(text).toBe('data: 1\n\nevent: error\ndata: {"error":{"message":"It is gone.","code":"PLUGIN_CRASHED"}}\n\n');
+});
+
 it('compresses whole answers and leaves streams alone', async () => {
   const body = Buffer.from('x'.repeat(10_000));
   const type: [string, string] = ['content-type', 'text/plain'];

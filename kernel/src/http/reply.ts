@@ -2,7 +2,8 @@ import type { ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { HttpContext } from './context.js';
-import type { RouteReply } from '../plugins/types.js';
+import type { ErrorTemplate, RouteReply } from '../plugins/types.js';
+import { ownForm } from './error-template.js';
 import { asAtollError } from './errors.js';
 import { HOP_BY_HOP } from './headers.js';
 import { COMPRESS_FROM, compressBody } from './compress.js';
@@ -32,8 +33,8 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Writes a plugin's answer to the client: whole, or chunk by chunk as fast as the client takes it. */
-export function sendReply(ctx: HttpContext, reply: RouteReply): Promise<void> | undefined {
-  if (reply.stream) return sendStream(ctx, reply, reply.stream);
+export function sendReply(ctx: HttpContext, reply: RouteReply, template?: ErrorTemplate): Promise<void> | undefined {
+  if (reply.stream) return sendStream(ctx, { ...reply, stream: reply.stream }, template);
   const headers = reply.headers ? merged(checkedHeaders(reply)) : JSON_HEADERS;
   if (reply.body && isPlain(ctx, reply.body, reply.status, headers)) {
     writeAtOnce(ctx, reply.status, headers, reply.body);
@@ -124,8 +125,12 @@ function applyHead(ctx: HttpContext, status: number, headers: Headers): void {
   }
 }
 
-async function sendStream(ctx: HttpContext, reply: RouteReply, stream: AsyncIterable<Buffer>): Promise<void> {
-  const iterator = stream[Symbol.asyncIterator]();
+async function sendStream(
+  ctx: HttpContext,
+  reply: RouteReply & { stream: AsyncIterable<Buffer> },
+  template: ErrorTemplate | undefined,
+): Promise<void> {
+  const iterator = reply.stream[Symbol.asyncIterator]();
   const headers = await orReturn(iterator, () => merged(checkedHeaders(reply)));
   // The first chunk decides: a stream that fails before it becomes an ordinary error.
   const first = await iterator.next();
@@ -151,7 +156,7 @@ async function sendStream(ctx: HttpContext, reply: RouteReply, stream: AsyncIter
     else res.end();
   } catch (error) {
     await iterator.return?.();
-    breakOff(ctx, asAtollError(error));
+    breakOff(ctx, asAtollError(error), template);
   }
 }
 
@@ -175,12 +180,13 @@ async function drained(res: ServerResponse): Promise<void> {
 }
 
 /** Event streams tell the client what happened; in any other format only a cut connection can't be taken for the end. */
-function breakOff({ res, state }: HttpContext, error: AtollError): void {
+function breakOff({ res, state }: HttpContext, error: AtollError, template: ErrorTemplate | undefined): void {
   if (res.destroyed) return;
   if (!String(res.getHeader('content-type') ?? '').startsWith('text/event-stream')) {
     // Not before what was already written is on its way: it leaves at the end of the turn.
     setImmediate(() => res.destroy());
     return;
   }
-  res.end(`event: error\ndata: ${JSON.stringify(problemOf(error, state.requestId as string | undefined))}\n\n`);
+  const problem = problemOf(error, state.requestId as string | undefined);
+  res.end(`event: error\ndata: ${ownForm(template, problem) ?? JSON.stringify(problem)}\n\n`);
 }

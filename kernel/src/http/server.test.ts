@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { RouteReply } from '../plugins/types.js';
 import { AUTH, json, readAll, route, TestServer } from '../../../test/support/http-server.js';
 
 let server: TestServer;
@@ -73,6 +74,52 @@ function trickled(begin: string, piece: string): Promise<string> {
   const timer = setInterval(() => socket.write(piece), 50);
   return readAll(socket).finally(() => clearInterval(timer));
 }
+
+describe('a client that takes nothing of its answer', () => {
+  /** Asks and then reads nothing. */
+  async function deaf(): Promise<Socket> {
+    const socket = connect(server.port, '127.0.0.1').pause();
+    socket.on('error', () => {});
+    socket.write(plain('/x'));
+    await once(socket, 'connect');
+    return socket;
+  }
+
+  it('is cut off, whether the answer is whole or a stream, and the stream is given up', async () => {
+    let given: () => void;
+    const givenUp = new Promise<void>((resolve) => {
+      given = resolve;
+    });
+    async function* endless() {
+      try {
+        for (;;) yield Buffer.alloc(65_536);
+      } finally {
+        given();
+      }
+    }
+    const whole = { status: 200, headers: [], body: Buffer.alloc(16_000_000) } satisfies RouteReply;
+    for (const answer of [() => ({ status: 200, headers: [], stream: endless() }), () => whole]) {
+      server = await TestServer.start({
+        routes: [route({ method: 'GET', path: '/x' }, () => Promise.resolve(answer()))],
+        server: { stallMs: 200 },
+      });
+      const socket = await deaf();
+      await expect.poll(() => server.connections()).toBe(0);
+      socket.destroy();
+      await server.close();
+    }
+    await givenUp;
+  });
+
+  it('is not one that waits for an answer', async () => {
+    const late = () => new Promise<RouteReply>((resolve) => setTimeout(() => resolve(json({ done: true })), 700));
+    server = await TestServer.start({
+      routes: [route({ method: 'GET', path: '/x' }, late)],
+      server: { stallMs: 100 },
+    });
+    expect(await (await server.call('/x')).json()).toEqual({ done: true });
+  });
+});
 
 it('400 for what is not HTTP', async () => {
   server = await TestServer.start();

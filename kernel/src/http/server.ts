@@ -25,6 +25,7 @@ export class ServerGuard {
       config.headersTimeoutMs,
     );
     server.keepAliveTimeout = 10_000;
+    server.setTimeout(config.stallMs, (socket) => this.#onSilence(socket));
     server.on('connection', (socket) => this.#onConnection(socket));
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onClientError(error, socket as Socket));
     // Clients that would also speak HTTP/2 get HTTP/1.1, as if they had not asked.
@@ -61,6 +62,16 @@ export class ServerGuard {
     );
     if (answering || error.code === 'ECONNRESET') socket.destroy();
     else refuse(socket, clientError(error));
+  }
+
+  /**
+   * Nothing has come or gone for a while. Who takes nothing of what waits for it would hold that, and its place, for ever; who waits for
+   * an answer goes on waiting.
+   */
+  #onSilence(socket: Socket): void {
+    const waits = [...this.#inFlight.values()].some((response) => response.socket === socket);
+    if (waits && socket.writableLength === 0) socket.setTimeout(this.config.stallMs);
+    else socket.destroy();
   }
 
   #onConnection(socket: Socket): void {

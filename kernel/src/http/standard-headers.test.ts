@@ -119,6 +119,16 @@ describe('an answer that is written at once', () => {
     expect((await get()).headers['content-type']).toBe('application/octet-stream');
   });
 
+  it.each(['br, identity;q=0', '*;q=0', 'gzip;q=0, br'])(
+    'is sent as it is to a client that takes %s',
+    async (accepted) => {
+      await serve(() => whole('application/json', JSON.stringify('x'.repeat(20_000))));
+      const { headers } = await get({ 'accept-encoding': accepted });
+      expect(headers['content-type']).toMatch(/^application\/json/);
+      expect(headers['content-encoding']).toBeUndefined();
+    },
+  );
+
   it('is compressed where it is large and that is asked for', async () => {
     await serve(() => whole('application/json', JSON.stringify('x'.repeat(20_000))));
     const { headers } = await get({ 'accept-encoding': 'gzip' });

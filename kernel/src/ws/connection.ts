@@ -30,11 +30,15 @@ export const CLOSE = { GOING_AWAY: 1001, POLICY: 1008, INTERNAL: 1011, OVERLOADE
 
 /** How often a stream looks whether its client has caught up, in ms. */
 const CATCH_UP_MS = 10;
+/** Answers that may wait for a client to catch up, in characters: some of the largest. */
+const MAX_WAITING = 67_108_864;
 
 /** One client: its subscriptions, its calls, its budget of messages. */
 export class Connection {
   readonly #subscriptions = new Map<string, () => void>();
   readonly #calls = new Map<MessageId, AbortController>();
+  /** Characters of answers that wait for the client to catch up. */
+  #waiting = 0;
   #budget: number;
   #budgetSince = performance.now();
   /** Who it is now. */
@@ -81,7 +85,7 @@ export class Connection {
       case 'ping':
         return this.#send({ id: message.id, type: 'pong' });
       case 'subscribe':
-        for (const topic of message.topics) this.#subscribe(topic);
+        this.#subscribe(message.topics);
         return this.#send({ id: message.id, type: 'result', data: { topics: [...this.#subscriptions.keys()] } });
       case 'unsubscribe':
         for (const topic of message.topics) {
@@ -97,16 +101,18 @@ export class Connection {
     }
   }
 
-  #subscribe(topic: string): void {
+  /** To all of them or, when they are too many, to none. */
+  #subscribe(topics: readonly string[]): void {
     authorize(this.principal, 'events.read');
-    if (this.#subscriptions.has(topic)) return;
+    const added = new Set(topics.filter((topic) => !this.#subscriptions.has(topic)));
     const { maxSubscriptions } = this.deps.limits;
-    if (this.#subscriptions.size >= maxSubscriptions)
+    if (this.#subscriptions.size + added.size > maxSubscriptions)
       throw new AtollError('TOO_MANY_REQUESTS', `At most ${maxSubscriptions} subscriptions.`);
-    this.#subscriptions.set(
-      topic,
-      this.deps.events.subscribe(topic, (event) => this.#onEvent(topic, event)),
-    );
+    for (const topic of added)
+      this.#subscriptions.set(
+        topic,
+        this.deps.events.subscribe(topic, (event) => this.#onEvent(topic, event)),
+      );
   }
 
   #onEvent(topic: string, event: CloudEvent): void {
@@ -116,8 +122,7 @@ export class Connection {
     // A client that does not read its events must not make the server keep them.
     if (this.socket.bufferedAmount <= this.deps.limits.maxBufferedBytes)
       return this.#send({ type: 'event', topic, event });
-    this.socket.close(CLOSE.OVERLOADED, 'too far behind');
-    this.#release();
+    this.#giveUp();
   }
 
   async #call(id: MessageId, channel: string, data: unknown): Promise<void> {
@@ -140,7 +145,7 @@ export class Connection {
       const principal = authorize(this.principal, 'plugins.call');
       const result = await this.#ask({ channel, data, principal, traceparent: newTraceparent(), signal });
       if (isStream(result)) await this.#sendStream(id, result, signal);
-      else this.#sendAnswer({ id, type: 'result', data: result ?? null });
+      else await this.#sendInTurn({ id, type: 'result', data: result ?? null }, signal);
     } catch (error) {
       this.#tellDenied({ type: 'call', channel }, error);
       this.#sendError(id, error);
@@ -160,12 +165,31 @@ export class Connection {
 
   async #sendStream(id: MessageId, stream: AsyncIterable<unknown>, signal: AbortSignal): Promise<void> {
     for await (const chunk of stream) {
-      this.#sendAnswer({ id, type: 'chunk', data: chunk });
-      while (this.socket.bufferedAmount > this.deps.limits.maxBufferedBytes && !signal.aborted)
-        await new Promise((resolve) => setTimeout(resolve, CATCH_UP_MS));
+      await this.#sendInTurn({ id, type: 'chunk', data: chunk }, signal);
       if (signal.aborted) throw signal.reason;
     }
     this.#send({ id, type: 'end' });
+  }
+
+  /** Sends what came from a plugin once the client has taken what was sent before. One that is too far behind is given up. */
+  async #sendInTurn(message: object, signal: AbortSignal): Promise<void> {
+    const text = textOf(message);
+    const { maxBufferedBytes } = this.deps.limits;
+    if (this.socket.bufferedAmount > maxBufferedBytes && this.#waiting + text.length > maxBufferedBytes + MAX_WAITING)
+      return this.#giveUp();
+    this.#waiting += text.length;
+    try {
+      while (this.socket.bufferedAmount > maxBufferedBytes && !signal.aborted)
+        await new Promise((resolve) => setTimeout(resolve, CATCH_UP_MS));
+    } finally {
+      this.#waiting -= text.length;
+    }
+    if (!signal.aborted && this.socket.readyState === this.socket.OPEN) this.socket.send(text);
+  }
+
+  #giveUp(): void {
+    this.socket.close(CLOSE.OVERLOADED, 'too far behind');
+    this.#release();
   }
 
   #tellDenied({ type, channel }: { type: string; channel?: string }, error: unknown): void {
@@ -180,15 +204,6 @@ export class Connection {
     this.#send({ ...(id !== undefined && { id }), type: 'error', error: problemOf(error) });
   }
 
-  /** An answer comes from a plugin: it may be nested too deeply to be written. */
-  #sendAnswer(message: object): void {
-    try {
-      this.#send(message);
-    } catch {
-      throw new AtollError('PLUGIN_BAD_RESPONSE', 'The answer is nested too deeply to be sent.');
-    }
-  }
-
   #send(message: object): void {
     if (this.socket.readyState === this.socket.OPEN) this.socket.send(JSON.stringify(message));
   }
@@ -197,6 +212,15 @@ export class Connection {
     for (const unsubscribe of this.#subscriptions.values()) unsubscribe();
     this.#subscriptions.clear();
     for (const controller of this.#calls.values()) controller.abort(new AtollError('CANCELLED'));
+  }
+}
+
+/** An answer comes from a plugin: it may be nested too deeply to be written. */
+function textOf(message: object): string {
+  try {
+    return JSON.stringify(message);
+  } catch {
+    throw new AtollError('PLUGIN_BAD_RESPONSE', 'The answer is nested too deeply to be sent.');
   }
 }
 

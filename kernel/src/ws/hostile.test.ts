@@ -50,6 +50,8 @@ afterEach(async () => {
   expect(rejections.splice(0)).toEqual([]);
 });
 
+const call = { id: 1, type: 'call', channel: 'a.b' };
+
 describe('upgrades', () => {
   const upgrade = (target: string, more = '') =>
     server.raw(
@@ -161,8 +163,6 @@ describe('messages', () => {
 });
 
 describe('answers of plugins', () => {
-  const call = { id: 1, type: 'call', channel: 'a.b' };
-
   it('that can’t be sent are a bad response', async () => {
     answer = () => deep;
     await serve();
@@ -220,6 +220,29 @@ it('closes with 1013, and lets go of, a subscriber that does not read', async ()
   socket.resume();
   const [code] = await closed;
   expect(code).toBe(1013);
+});
+
+it('keeps no more than so much for a client that calls and does not read, and lets go of it', async () => {
+  let calls = 0;
+  answer = () => {
+    calls++;
+    return 'x'.repeat(5_000_000);
+  };
+  await serve({ ws: { maxBufferedBytes: 1024, messagesPerSecond: 1_000, maxCallsInFlight: 1_000 } });
+  const socket = await open();
+  socket.pause();
+  for (let id = 1; id <= 60; id++) socket.send(JSON.stringify({ ...call, id }));
+  const closed = once(socket, 'close') as Promise<[number]>;
+  await expect.poll(() => calls, { timeout: 20_000 }).toBeGreaterThan(12);
+  socket.resume();
+  expect((await closed)[0]).toBe(1013);
+});
+
+it('gives a client that reads all it has called for, however large', async () => {
+  answer = () => 'x'.repeat(5_000_000);
+  await serve({ ws: { maxBufferedBytes: 1024 } });
+  const replies = await talk(Array.from({ length: 8 }, (_, at) => ({ ...call, id: at + 1 })));
+  expect(replies.filter(({ type }) => type === 'result')).toHaveLength(8);
 });
 
 it('closes with 1011 when a handler fails in a way nobody planned for', async () => {

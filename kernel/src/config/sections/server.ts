@@ -33,6 +33,12 @@ export const ServerSection = Type.Object(
       default: 120_000,
       description: 'How long a client may take to send a whole request, in ms.',
     }),
+    stallMs: Type.Integer({
+      minimum: 100,
+      default: 30_000,
+      description:
+        'How long a client may take nothing of an answer that is on its way to it, in ms; then it is cut off.',
+    }),
     trustProxy: Type.Boolean({ default: false, description: 'Take the client address from X-Forwarded-For.' }),
     maxConnectionsPerAddress: Type.Integer({
       minimum: 1,
