@@ -48,15 +48,15 @@ export const HOSTILE: Record<string, string> = {
   'forged metric':
     'JSON.stringify = () => \'{"kind":{"toString":1,"valueOf":1},"name":"a","value":1}\'; metrics.increment("a"); return {};',
   'deeply nested error':
-    'http.get("/later", () => 1); JSON.stringify = () => `{"code":"PLUGIN_ERROR","message":"x","extras":{"a":${"[".repeat(20000)}${"]".repeat(20000)}}}`; throw new Error("x");',
+    'const deep = "[".repeat(20000) + "]".repeat(20000); http.get("/later", () => 1); JSON.stringify = () => \'{"code":"PLUGIN_ERROR","message":"x","extras":{"a":\' + deep + "}}"; throw new Error("x");',
   'lying status':
     'return Object.defineProperty(new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(10)); } })), "status", { value: 99 });',
   'log in disguise':
-    'const j = Array.prototype.join; JSON.stringify = () => ` {"level":"info","message":"${"x".repeat(1e6)}"}`; Array.prototype.join = function (s) { return j.call(this, s).replace(/^9,0,1,11,(\\d+)$/, (_, n) => `9,0,1,12,${n - 1}`); }; for (;;) { console.log("x"); await null; }',
+    'const j = Array.prototype.join; JSON.stringify = () => \' {"level":"info","message":"\' + "x".repeat(1e6) + \'"}\'; Array.prototype.join = function (s) { return j.call(this, s).replace(/^9,0,1,11,(\\d+)$/, (_, n) => "9,0,1,12," + (n - 1)); }; for (;;) { console.log("x"); await null; }',
   'event of many values':
-    'const text = `{"topic":"evil.x","data":[${"{},".repeat(1e6)}0]}`; for (;;) { JSON.stringify = () => text; await events.emit("evil.x", 1).catch(() => {}); }',
+    'const text = \'{"topic":"evil.x","data":[\' + "{},".repeat(1e6) + "0]}"; for (;;) { JSON.stringify = () => text; await events.emit("evil.x", 1).catch(() => {}); }',
   'registration flood':
-    'const push = Array.prototype.push; Array.prototype.push = function (...a) { push.apply(this, a); return 1; }; for (let n = 0; ; n++) { http.get(`/r${n}`, () => 1); events.on("evil.x", () => {}); if (n % 100 === 0) await new Promise((r) => setTimeout(r, 1)); }',
+    'const push = Array.prototype.push; Array.prototype.push = function (...a) { push.apply(this, a); return 1; }; for (let n = 0; ; n++) { http.get("/r" + n, () => 1); events.on("evil.x", () => {}); if (n % 100 === 0) await new Promise((r) => setTimeout(r, 1)); }',
   'random hog': 'for (;;) crypto.getRandomValues(new Uint8Array(65536));',
   'crypto hog':
     'for (;;) { crypto.subtle.generateKey({ name: "RSA-PSS", modulusLength: 4096, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" }, true, ["sign"]).catch(() => {}); await null; }',

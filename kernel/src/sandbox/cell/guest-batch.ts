@@ -8,14 +8,14 @@ type GuestFrame = Pick<Frame, 'type' | 'id' | 'kind' | 'meta' | 'body'>;
 /** Joining big bodies into one string costs more than another entry does. */
 const MAX_BATCH_BYTES = 65_536;
 
-/** Takes frames off the queue until the batch is full. The queue must not be empty. */
-export function takeBatch(queue: GuestFrame[]): GuestBatch {
+/** Takes frames off the queue until the batch is full, at most so many. The queue must not be empty. */
+export function takeBatch(queue: GuestFrame[], most = Number.POSITIVE_INFINITY): GuestBatch {
   const head: number[] = [];
   const buffers: ArrayBuffer[] = [];
   let text = '';
   let bytes = 0;
   let taken = 0;
-  while (taken < queue.length && bytes < MAX_BATCH_BYTES) {
+  while (taken < Math.min(queue.length, most) && bytes < MAX_BATCH_BYTES) {
     const frame = queue[taken++]!;
     text += frame.meta;
     let kind: number = frame.kind;

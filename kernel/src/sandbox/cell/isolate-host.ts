@@ -27,8 +27,14 @@ export interface IsolateHostOptions {
   onEnd: (why: IsolateEnd, message: string) => void;
 }
 
+/** With the kernel this far behind, no guest code is run until it has caught up. */
+const PAUSE_BACKLOG_BYTES = 67_108_864;
 /** A kernel this far behind means that a guest floods it. */
-const MAX_BACKLOG_BYTES = 67_108_864;
+const MAX_BACKLOG_BYTES = 268_435_456;
+/** A guest that posts more in one run gets only so many messages for the next: it is likely to go on like that. */
+const LARGE_POSTS_BYTES = 4_194_304;
+const FEW_MESSAGES = 4;
+const CATCH_UP_MS = 2;
 const MAX_LOCAL_CALLS = 256;
 /** Arguments of a local operation, in characters; parsing them holds up all guests of the cell. Its data does not count. */
 const MAX_LOCAL_META = 1_048_576;
@@ -53,6 +59,8 @@ export class IsolateHost {
   #run = 0;
   #runStarted = 0;
   #localCalls = 0;
+  /** Bytes for the kernel since the last run began. */
+  #posted = 0;
   #pumping = false;
   /** It ran in this thread since the engine's own tasks were last done. */
   #ranSync = false;
@@ -119,8 +127,11 @@ export class IsolateHost {
 
   async #pump(): Promise<void> {
     while (this.#queue.length > 0 && !this.#ended && this.#engine) {
+      if (this.options.backlog() > PAUSE_BACKLOG_BYTES) await this.#caughtUp();
+      if (this.#ended) break;
       this.#tellClock();
-      const batch = takeBatch(this.#queue);
+      const batch = takeBatch(this.#queue, this.#posted > LARGE_POSTS_BYTES ? FEW_MESSAGES : undefined);
+      this.#posted = 0;
       if (!this.options.alone()) await this.#enter(this.#engine, batch);
       else {
         this.#enterSync(this.#engine, batch);
@@ -129,6 +140,11 @@ export class IsolateHost {
       }
     }
     this.#pumping = false;
+  }
+
+  async #caughtUp(): Promise<void> {
+    while (this.options.backlog() > PAUSE_BACKLOG_BYTES && !this.#ended)
+      await new Promise((resolve) => setTimeout(resolve, CATCH_UP_MS));
   }
 
   async #enter(engine: EngineIsolate, batch: GuestBatch): Promise<void> {
@@ -209,6 +225,7 @@ export class IsolateHost {
   }
 
   #toKernel(frame: Frame): void {
+    this.#posted += frame.body?.length ?? 0;
     // The kernel gives up a cell that sends it too much, with all isolates in it: only the sender may pay.
     if (fitsWire(frame)) this.options.send(frame);
     else this.#end('protocol', 'The plugin posted a frame that is too large.');
