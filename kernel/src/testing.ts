@@ -91,6 +91,8 @@ export class PluginUnderTest {
   ): Promise<Response> {
     return fetch(`${this.url}${target}`, {
       method,
+      // What the plugin answers, not what is at another place.
+      redirect: 'manual',
       ...init,
       headers: { ...init.headers, authorization: `Bearer ${KEY}` },
     });

@@ -398,6 +398,7 @@ function tryOptions(retries: number) {
 
 function checkSchedule(boss: PgBoss, { expression, timeZone }: NonNullable<JobDefinition['schedule']>): void {
   try {
+    if (expression.trim().split(/\s+/).length !== 5) throw new Error('it has to have five fields');
     boss.previewSchedule(expression, { tz: timeZone });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

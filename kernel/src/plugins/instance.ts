@@ -151,6 +151,8 @@ export class PluginInstance {
 
   registerRoute(index: number, registration: RouteRegistration): void {
     const path = absolutePath(this.manifest, registration.path);
+    if (this.effects.state !== 'staging')
+      throw new AtollError('VALIDATION_FAILED', `Routes are registered during the setup; ${path} comes too late.`);
     const errorTemplate = this.manifest.errors as ErrorTemplate | undefined;
     const route: PluginRoute = {
       plugin: this.id,

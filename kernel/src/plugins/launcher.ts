@@ -54,6 +54,7 @@ export class PluginLauncher {
         await instance.call({ meta: { m: 'clock', now }, timeoutMs: 5_000, traceparent: newTraceparent() });
       this.deps.recordings.begin(instance, config);
       await instance.setup(config, this.deps.config.sandbox.startTimeoutMs);
+      assertProvides(instance);
       return instance;
     } catch (error) {
       await instance.stop();
@@ -123,6 +124,14 @@ export class PluginLauncher {
       ...(mapped && { fields: { stack: mapped } }),
     });
   }
+}
+
+/** Who consumes a service is started when the manifest of an active plugin provides it: then it has to be there. */
+function assertProvides({ manifest, effects }: PluginInstance): void {
+  const provided = new Set([...effects].filter(({ kind }) => kind === 'service').map(({ label }) => label));
+  const missing = Object.entries(manifest.provides).find(([name, version]) => !provided.has(`${name}@${version}`));
+  if (missing)
+    throw new AtollError('PLUGIN_START_FAILED', `The manifest provides "${missing[0]}", but its setup does not.`);
 }
 
 function pluginPrincipal(id: string): Principal {

@@ -22,6 +22,31 @@ describe('testPlugin', () => {
     return plugin;
   }
 
+  it.each([
+    ['a service that it does not have', '', { provides: { math: '1.0.0' } }, /provides "math"/],
+    [
+      'a schedule to the second',
+      "schedule.cron('x', '* * * * * *', () => {});",
+      { permissions: { schedule: true } },
+      /five fields/,
+    ],
+  ])('says at the start what is wrong with %s', async (_, setup, manifest, problem) => {
+    await expect(start(setup, manifest)).rejects.toThrow(problem);
+  });
+
+  it('shows a redirect as the plugin answers it, and says that a route comes too late', async () => {
+    const tested = await start(
+      `http.get('/', () => Response.redirect('https://example.com/', 302));
+       http.get('/late', async () => { try { await http.get('/later', () => 1); return 'no'; } catch (e) { return e.code; } });`,
+      {},
+    );
+    const answer = await tested.request('GET', '/x/tested');
+    expect([answer.status, answer.headers.get('location')]).toEqual([302, 'https://example.com/']);
+    await tested.request('GET', '/x/tested/late');
+    expect((await tested.request('GET', '/x/tested/later')).status).toBe(404);
+    await expect.poll(() => tested.logs.map(({ message }) => message).join()).toMatch(/http\.route after .*too late/);
+  });
+
   it('fakes fetch, and checks permissions all the same', async () => {
     const tested = await start(
       `http.get('/:host', async ({ params }) => { try { return await (await fetch('https://' + params.host + '/x')).json(); } catch (e) { return { code: e.code }; } });`,

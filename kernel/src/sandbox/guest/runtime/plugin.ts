@@ -2,7 +2,7 @@ import type { Handoff, PluginDefinition } from '@atoll/plugin-sdk';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { ReceiveMeta, SetupMeta, SetupReplyMeta } from '../../protocol/messages.js';
 import { createCache } from './cache.js';
-import { createEvents, createLog, createMetrics, createSecrets, createWs } from './capabilities.js';
+import { createEvents, createLog, createMetrics, createSecrets, createWs, logLine } from './capabilities.js';
 import { stringifyResult } from './errors.js';
 import { createHttp } from './http.js';
 import { handle } from './inbound.js';
@@ -20,11 +20,12 @@ export function installPlugin(): void {
   handle('setup', async (call) => {
     const { plugin, config } = call.meta as SetupMeta;
     const registrations: Promise<unknown>[] = [];
+    let isSetUp = false;
     const register = (method: string, registration: object) => {
       const done = ask(method, registration);
-      registrations.push(done);
-      // Setup reports the failure; without this the engine would report it as unhandled as well.
-      done.catch(() => {});
+      if (!isSetUp) registrations.push(done);
+      // Setup reports the failure; nobody waits for what comes later.
+      done.catch((error) => isSetUp && logLine('error', `${method} after the setup failed: ${String(error)}`));
     };
     await findDefinition().setup({
       plugin,
@@ -48,6 +49,7 @@ export function installPlugin(): void {
       },
     } as unknown as Parameters<PluginDefinition['setup']>[0]);
     await Promise.all(registrations);
+    isSetUp = true;
     return { meta: { handoff: describeHandoff(handoff) } satisfies SetupReplyMeta };
   });
 
