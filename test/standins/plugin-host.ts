@@ -176,7 +176,10 @@ async function serve(routes: Route[], request: IncomingMessage, response: Server
   const body: unknown = text === '' ? undefined : JSON.parse(text);
   assertMatches(route.schemas.body, body, 'The body');
   const params = { ...route.pattern.exec(url.pathname)?.groups };
-  const result = await route.handler({ params, query: {}, body, headers: {}, signal: controller.signal } as never);
+  const headers = request.headers as Record<string, string>;
+  const raw = new Request(url, { method: 'POST', body: text });
+  const call = { params, query: {}, body, headers, signal: controller.signal, request: raw };
+  const result = await route.handler(call as never);
   if (!(result instanceof Response)) {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(result));

@@ -9,10 +9,25 @@ export function provideLlm(services: Services, router: Router): void {
       const { entries } = await router.catalogs.all(signal);
       return { models: entries.map(({ id, info }) => ({ ...info, id })) };
     },
-    chat: (input, { signal }) => router.chat(input, { signal }),
+    chat: (input, { signal }) => held(router, input, () => router.chat(input, { signal })),
     async *chatStream(input, { signal }) {
-      yield* (await router.chatStream(input, { signal })).chunks;
+      const release = router.inFlight.takeValue(input);
+      try {
+        yield* (await router.chatStream(input, { signal })).chunks;
+      } finally {
+        release();
+      }
     },
-    embed: (input, { signal }) => router.embed(input, { signal }),
+    embed: (input, { signal }) => held(router, input, () => router.embed(input, { signal })),
   });
+}
+
+/** Plugins share the memory with the callers of `/v1`. */
+async function held<T>({ inFlight }: Router, input: object, answer: () => Promise<T>): Promise<T> {
+  const release = inFlight.takeValue(input);
+  try {
+    return await answer();
+  } finally {
+    release();
+  }
 }

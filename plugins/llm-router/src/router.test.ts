@@ -109,6 +109,29 @@ describe('the list of models', () => {
   });
 });
 
+describe('large bodies', () => {
+  const post = (url: string, body: string) => fetch(`${url}/v1/chat/completions`, { method: 'POST', body });
+
+  it('of many values are refused before they are parsed', async () => {
+    const { url } = await start([provider('p', [{ id: 'm' }])]);
+    const junk = `[${'{},'.repeat(400_000)}0]`;
+    const response = await post(url, `{"model":"p/m","messages":[{"role":"user","content":"x"}],"junk":${junk}}`);
+    expect(response.status).toBe(413);
+    expect(await response.json()).toMatchObject({ error: { code: 'BODY_TOO_LARGE', type: 'invalid_request_error' } });
+  });
+
+  it('are taken one after the other, also when their answers are streams', async () => {
+    const { url } = await start([provider('p', [{ id: 'm' }], { chunks: [{ finishReason: 'stop' }] })]);
+    const large = (stream: boolean) =>
+      JSON.stringify({ model: 'p/m', stream, messages: [{ role: 'user', content: 'x'.repeat(12_000_000) }] });
+    for (const stream of [false, true, true, false, true]) {
+      const response = await post(url, large(stream));
+      expect(response.status).toBe(200);
+      await response.text();
+    }
+  });
+});
+
 describe('streams', () => {
   async function read(chunks: ChatChunk[]) {
     const { url } = await start([provider('p', [{ id: 'm' }], { chunks })]);

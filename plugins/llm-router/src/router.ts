@@ -8,6 +8,7 @@ import {
   type RoutedEmbedInput,
 } from '@atoll/plugin-sdk/services/llm-provider';
 import type { Config } from './config.js';
+import { InFlight } from './in-flight.js';
 import { Catalogs } from './models/catalog.js';
 import { Resolver, type Target } from './models/resolver.js';
 
@@ -21,6 +22,7 @@ export interface OpenStream {
 export class Router {
   readonly catalogs: Catalogs;
   readonly resolver: Resolver;
+  readonly inFlight = new InFlight();
 
   constructor(
     private readonly services: Services,

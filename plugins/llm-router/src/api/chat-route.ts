@@ -3,19 +3,13 @@ import type { OpenStream, Router } from '../router.js';
 import { newEnvelope, toChunk, toCompletion, toDelta, toUsageChunk } from './chat-answer.js';
 import { ChatBody } from './chat-body.js';
 import { toChatInput } from './chat-request.js';
-import { ANSWER_MS, MAX_BODY, TAGS } from './limits.js';
+import { addJsonRoute } from './json-route.js';
 import { toErrorObject } from './problem.js';
 import { sseEvent, sseResponse } from './sse.js';
 
 export function addChatRoute(http: Http, router: Router): void {
-  const schemas = {
-    body: ChatBody,
-    maxBodyBytes: MAX_BODY,
-    timeoutMs: ANSWER_MS,
-    tags: TAGS,
-    summary: 'Chat with a model',
-  };
-  http.post('/chat/completions', schemas, async ({ body, signal }) => {
+  const schemas = { body: ChatBody, summary: 'Chat with a model' };
+  addJsonRoute(http, router.inFlight, '/chat/completions', schemas, async (body, { signal, done }) => {
     const input = toChatInput(body);
     if (!body.stream) {
       const output = await router.chat(input, { signal });
@@ -23,7 +17,7 @@ export function addChatRoute(http: Http, router: Router): void {
     }
     const open = await router.chatStream(input, { signal });
     const withUsage = body.stream_options?.include_usage === true;
-    return sseResponse(chatEvents(open, withUsage), (error) => sseEvent({ error: toErrorObject(error) }));
+    return sseResponse(chatEvents(open, withUsage), (error) => sseEvent({ error: toErrorObject(error) }), done);
   });
 }
 

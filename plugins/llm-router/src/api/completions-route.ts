@@ -2,7 +2,7 @@ import { type Http, type Static, Type } from '@atoll/plugin-sdk';
 import type { ChatChunk, ChatOutput, RoutedChatInput, TokenLogprob } from '@atoll/plugin-sdk/services/llm-provider';
 import type { OpenStream, Router } from '../router.js';
 import { type Envelope, newEnvelope, toUsage } from './chat-answer.js';
-import { ANSWER_MS, MAX_BODY, TAGS } from './limits.js';
+import { addJsonRoute } from './json-route.js';
 import { badRequest, toErrorObject, unsupported } from './problem.js';
 import { refuseOptions } from './refusals.js';
 import { defined, optional } from './schema.js';
@@ -30,14 +30,8 @@ type Body = Static<typeof Body>;
 
 /** The old completions API. Providers here only chat, so the prompt goes as the one message of a user. */
 export function addCompletionsRoute(http: Http, router: Router): void {
-  const schemas = {
-    body: Body,
-    maxBodyBytes: MAX_BODY,
-    timeoutMs: ANSWER_MS,
-    tags: TAGS,
-    summary: 'Complete a prompt (legacy)',
-  };
-  http.post('/completions', schemas, async ({ body, signal }) => {
+  const schemas = { body: Body, summary: 'Complete a prompt (legacy)' };
+  addJsonRoute(http, router.inFlight, '/completions', schemas, async (body, { signal, done }) => {
     const input = toInput(body);
     if (!body.stream) {
       const output = await router.chat(input, { signal });
@@ -45,7 +39,7 @@ export function addCompletionsRoute(http: Http, router: Router): void {
     }
     const open = await router.chatStream(input, { signal });
     const withUsage = body.stream_options?.include_usage === true;
-    return sseResponse(events(open, withUsage), (error) => sseEvent({ error: toErrorObject(error) }));
+    return sseResponse(events(open, withUsage), (error) => sseEvent({ error: toErrorObject(error) }), done);
   });
 }
 

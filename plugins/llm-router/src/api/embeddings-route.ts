@@ -1,6 +1,6 @@
 import { type Http, Type } from '@atoll/plugin-sdk';
 import type { Router } from '../router.js';
-import { ANSWER_MS, MAX_BODY, TAGS } from './limits.js';
+import { addJsonRoute } from './json-route.js';
 import { badRequest, unsupported } from './problem.js';
 import { defined, optional } from './schema.js';
 
@@ -14,8 +14,8 @@ const Body = Type.Object({
 });
 
 export function addEmbeddingsRoute(http: Http, router: Router): void {
-  const schemas = { body: Body, maxBodyBytes: MAX_BODY, timeoutMs: ANSWER_MS, tags: TAGS, summary: 'Embed texts' };
-  http.post('/embeddings', schemas, async ({ body, signal }) => {
+  const schemas = { body: Body, summary: 'Embed texts' };
+  addJsonRoute(http, router.inFlight, '/embeddings', schemas, async (body, { signal }) => {
     const { encoding_format: format = 'float' } = body;
     if (format !== 'float' && format !== 'base64' && format !== null)
       throw badRequest('encoding_format must be float or base64.');

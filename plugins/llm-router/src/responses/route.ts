@@ -1,6 +1,6 @@
 import type { Http } from '@atoll/plugin-sdk';
 import type { ChatOutput } from '@atoll/plugin-sdk/services/llm-provider';
-import { ANSWER_MS, MAX_BODY, TAGS } from '../api/limits.js';
+import { addJsonRoute } from '../api/json-route.js';
 import { toErrorObject } from '../api/problem.js';
 import { sseEvent, sseResponse } from '../api/sse.js';
 import type { OpenStream, Router } from '../router.js';
@@ -10,14 +10,8 @@ import { newResponse } from './response.js';
 import { type ResponseEvent, ResponseWriter } from './writer.js';
 
 export function addResponsesRoute(http: Http, router: Router): void {
-  const schemas = {
-    body: ResponsesBody,
-    maxBodyBytes: MAX_BODY,
-    timeoutMs: ANSWER_MS,
-    tags: TAGS,
-    summary: 'Create a response (stateless)',
-  };
-  http.post('/responses', schemas, async ({ body, signal }) => {
+  const schemas = { body: ResponsesBody, summary: 'Create a response (stateless)' };
+  addJsonRoute(http, router.inFlight, '/responses', schemas, async (body, { signal, done }) => {
     const input = toChatInput(body);
     if (!body.stream) {
       const output = await router.chat(input, { signal });
@@ -25,7 +19,7 @@ export function addResponsesRoute(http: Http, router: Router): void {
     }
     const open = await router.chatStream(input, { signal });
     const writer = new ResponseWriter(newResponse(body, open.target.id));
-    return sseResponse(events(writer, open), (error) => writer.fail(toErrorObject(error)).map(toSse).join(''));
+    return sseResponse(events(writer, open), (error) => writer.fail(toErrorObject(error)).map(toSse).join(''), done);
   });
 }
 
