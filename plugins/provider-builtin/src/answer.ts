@@ -38,7 +38,7 @@ function questionAmong(sentences: readonly string[]): number {
 export function answer({ query, sources }: Reading): string {
   if (sources.length === 0) return `There is no text to quote an answer from. You said: ${query || '(nothing)'}`;
   const scores = SUMMARY.test(query) ? centrality(sources) : bm25(sources, query);
-  const best = Math.max(...scores);
+  const best = scores.reduce((most, score) => Math.max(most, score), 0);
   if (best <= 0) return `The given text has no sentence about this: ${query}`;
   const chosen = sources
     .map((sentence, index) => ({ sentence, index, score: scores[index]! }))

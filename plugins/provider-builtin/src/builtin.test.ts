@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import Schema from 'typebox/schema';
 import { describe, expect, it } from 'vitest';
+import { startPluginHost } from '../../../test/standins/plugin-host.js';
+import builtin from './index.js';
 import { chat, chatStream } from './chat.js';
 import { embed } from './embedding.js';
 import { Evidence } from './evidence.js';
@@ -223,6 +225,121 @@ describe('JSON', () => {
       responseFormat,
     });
     expect(JSON.parse(message.content)).toMatchObject({ city: 'Lyon', population: 522250 });
+  });
+});
+
+describe('limits', () => {
+  const document = (schema: Record<string, unknown>, text = 'Paris is a city. Where is Paris?') =>
+    chat({ ...user(text), responseFormat: { type: 'json_schema', schema } });
+  const fields = (count: number, field: object = { type: 'string' }) => {
+    const names = Array.from({ length: count }, (_, at) => `p${at}`);
+    return { type: 'object', properties: Object.fromEntries(names.map((name) => [name, field])), required: names };
+  };
+  const doubled = (keyword: 'allOf' | 'anyOf', last: object) => {
+    const $defs: Record<string, object> = { d40: last };
+    for (let at = 0; at < 40; at++) {
+      const next = { $ref: `#/$defs/d${at + 1}` };
+      $defs[`d${at}`] = { [keyword]: [next, next] };
+    }
+    return { $defs, $ref: '#/$defs/d0' };
+  };
+  const tooLong = expect.objectContaining({ code: 'CONTEXT_TOO_LONG' });
+
+  it('of a prompt are clear', () => {
+    expect(() => chat(user('Paris is a city. '.repeat(20_000)))).toThrow(tooLong);
+    const tool = { name: 'f', description: 'x'.repeat(200_000) };
+    expect(() => chat({ ...user('Hi'), tools: [tool] })).toThrow(tooLong);
+    expect(chat(user('Paris is a city. '.repeat(10_000))).message.content).toContain('Paris');
+  });
+
+  it.each([
+    ['items', { type: 'array', items: { type: 'string' }, minItems: 1e9 }],
+    [
+      'lists of lists',
+      { type: 'array', minItems: 1e3, items: { type: 'array', minItems: 1e3, items: { type: 'null' } } },
+    ],
+    ['different items', { type: 'array', items: { type: 'integer' }, minItems: 1e9, uniqueItems: true }],
+    ['characters', { type: 'string', minLength: 1e9 }],
+    ['copies of a value', { type: 'array', items: { const: 'x'.repeat(10_000) }, minItems: 5_000 }],
+    ['fields', { type: 'object', required: Array.from({ length: 15_000 }, (_, at) => `p${at}`) }],
+    ['parts', doubled('allOf', {})],
+    ['alternatives', doubled('anyOf', { enum: [] })],
+    ['ways to match', { type: 'string', pattern: '^(a+)+$' }],
+    ['ways to match, with a choice', { type: 'string', pattern: '^(a|aa)*$' }],
+    ['repetitions', { type: 'string', pattern: '^a*a*a*a*a*$' }],
+  ])('of a document are kept: %s', (_, schema) => {
+    const refused = expect.objectContaining({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('JSON schema') as string,
+    });
+    expect(() => document(schema, `${'a'.repeat(60)}! ${'word '.repeat(1_000)}`)).toThrow(refused);
+  });
+
+  it('of many fields and a long text are kept together', () => {
+    expect(() =>
+      document(fields(500), Array.from({ length: 6_000 }, (_, at) => `sentence ${at} says little.`).join(' ')),
+    ).toThrow(/too many fields/);
+    expect(Object.keys(JSON.parse(document(fields(500)).message.content) as object)).toHaveLength(500);
+  });
+
+  it('of texts to embed are clear', async () => {
+    const { service, stop } = await startPluginHost([{ id: 'provider-builtin', definition: builtin as never }]);
+    const embed = (input: string[], dimensions?: number) =>
+      service('llm-provider').embed!({ model: 'lexical', input, dimensions });
+    await expect(embed(['x'.repeat(200_001)])).rejects.toThrow(tooLong);
+    await expect(embed(Array.from({ length: 2_000 }, () => 'x'.repeat(1_500)))).rejects.toThrow(tooLong);
+    await expect(
+      embed(
+        Array.from({ length: 2_000 }, () => 'x'),
+        4_096,
+      ),
+    ).rejects.toThrow(/fewer texts/);
+    await stop();
+  });
+
+  it.each([
+    ['spaces at the end', `Hi${' '.repeat(190_000)}`],
+    ['dots', `${'.'.repeat(190_000)}x`],
+    ['quotation marks', '“'.repeat(190_000)],
+    ['the letters of a name', 'a'.repeat(190_000)],
+  ])('need no time for %s', (_, text) => {
+    const parameters = { type: 'object', properties: { aAaAaAaA: { type: 'string' }, b: { type: 'number' } } };
+    const input = { ...user(text), tools: [{ name: 'f', parameters }], toolChoice: 'required' as const };
+    expect(chat(input).message.toolCalls).toHaveLength(1);
+    expect(chat(user(text)).finishReason).toBe('stop');
+  });
+
+  it('are patterns that can be matched in reasonable time', () => {
+    const code = { type: 'string', pattern: '^[A-Z]{2}-\\d+(-[0-9a-f]{4}){2}$' };
+    const { message } = document(
+      { type: 'object', properties: { code }, required: ['code'] },
+      'It is AB-12-00ff-a1b2, I think.',
+    );
+    expect(JSON.parse(message.content)).toEqual({ code: 'AB-12-00ff-a1b2' });
+  });
+});
+
+describe('odd schemas', () => {
+  const document = (schema: unknown) => () =>
+    chat({ ...user('Hi'), responseFormat: { type: 'json_schema', schema: schema as Record<string, unknown> } });
+
+  it.each([
+    ['a part that allows nothing', { properties: { a: false }, required: ['a'] }, /allows no value/],
+    ['an empty enum', { properties: { a: { enum: [] } }, required: ['a'] }, /enum without any value/],
+    ['a list that is none', { type: 'object', required: 5 }, /"required" has to be a list/],
+    ['fields that are none', { type: 'object', properties: 5 }, /"properties" has to be an object/],
+    ['items that are none', { type: 'array', items: 5, minItems: 2 }, /5 is not a schema/],
+    ['a pattern that is none', { type: 'string', pattern: '(' }, /Invalid regular expression/],
+    ['steps of nothing', { type: 'number', multipleOf: 0 }, /no number fits/],
+  ])('are refused in words: %s', (_, schema, words) => {
+    expect(document(schema)).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED', message: expect.stringMatching(words) as string }),
+    );
+  });
+
+  it('may have parts that are just true or false', () => {
+    const schema = { type: 'object', properties: { a: true, b: false, c: { anyOf: [false, { const: 1 }] } } };
+    expect(JSON.parse(document(schema)().message.content)).toMatchObject({ c: 1 });
   });
 });
 

@@ -11,6 +11,7 @@ import {
 import { answer, readMessages } from './answer.js';
 import { Evidence } from './evidence.js';
 import { makeValue } from './generate.js';
+import { assertReadable } from './limits.js';
 import type { Schema } from './schema.js';
 import { countTokens, tokenize } from './tokenizer.js';
 import { chooseCall } from './tools.js';
@@ -44,6 +45,7 @@ export function* chatStream(input: ChatInput): Generator<ChatChunk> {
 
 function draft(input: ChatInput): Draft {
   refuseUnsupported(input);
+  assertReadable(input);
   const promptTokens = countPrompt(input);
   const call = chooseCall(input);
   if (call) {

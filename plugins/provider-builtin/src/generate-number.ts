@@ -32,6 +32,7 @@ function bounds(schema: Schema, step: number | undefined): { low: number; high: 
 }
 
 function check(value: number, low: number, high: number, name: string): number {
-  if (value < low || value > high) throw new RangeError(`no number fits "${name}"`);
+  // Steps of nothing, and those beyond what a number can hold, give none at all.
+  if (!(value >= low && value <= high && Number.isFinite(value))) throw new RangeError(`no number fits "${name}"`);
   return value;
 }

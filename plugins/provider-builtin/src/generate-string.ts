@@ -1,4 +1,5 @@
 import type { Evidence } from './evidence.js';
+import { Pattern } from './pattern.js';
 import type { Schema } from './schema.js';
 
 /** Per format: what to look for in the text, and what to give when there is nothing. */
@@ -16,6 +17,9 @@ const FORMATS: Record<string, { find: RegExp; otherwise: string }> = {
   hostname: { find: /\b(?:[a-z\d](?:[a-z\d-]*[a-z\d])?\.)+[a-z]{2,}\b/i, otherwise: 'example.com' },
 };
 FORMATS.url = FORMATS.uri!;
+
+/** Longest text that is filled up to a `minLength`. */
+const LONGEST = 100_000;
 
 /** Names of fields that ask for the answer itself rather than for a value out of the text. */
 const ANSWERS = new Set([
@@ -44,11 +48,10 @@ function fromPattern(
   name: string,
   must: boolean,
 ): string | undefined {
-  const inside = new RegExp(pattern.replace(/^\^/, '(?<![\\p{L}\\p{N}])').replace(/\$$/, '(?![\\p{L}\\p{N}])'), 'u');
-  const exact = new RegExp(pattern, 'u');
+  const wanted = new Pattern(pattern);
   const fits = (value: unknown): value is string =>
-    typeof value === 'string' && exact.test(value) && lengthFits(value, schema);
-  const found = [evidence.match(inside), schema.default, evidence.text(name), '', '0', 'a', 'A'].find(fits);
+    typeof value === 'string' && wanted.fits(value) && lengthFits(value, schema);
+  const found = [evidence.matchOf(wanted), schema.default, evidence.text(name), '', '0', 'a', 'A'].find(fits);
   if (found !== undefined || !must) return found;
   throw new RangeError(`nothing in the text matches the pattern of "${name}"`);
 }
@@ -62,6 +65,7 @@ function fitLength(value: string, schema: Schema, name: string): string {
   if (schema.format !== undefined && FORMATS[schema.format])
     throw new RangeError(`"${name}" has a length its format does not allow`);
   const { minLength = 0, maxLength = Infinity } = schema;
+  if (minLength > LONGEST) throw new RangeError(`"${name}" has to be longer than ${LONGEST} characters`);
   const signs = [...value];
   return signs.length > maxLength
     ? signs.slice(0, maxLength).join('')

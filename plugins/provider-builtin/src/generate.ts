@@ -16,16 +16,32 @@ export interface Making {
  * A value that conforms to the schema, filled from the evidence where it has something to say. Throws RangeError when
  * it cannot.
  */
-export function makeValue(schema: Schema, making: Making, name = '', depth = 0): unknown {
-  return tryValue(resolve(schema, making.root), making, name, depth, true);
+export function makeValue(schema: Schema | boolean, making: Making, name = '', depth = 0): unknown {
+  return tryValue(resolved(schema, making), making, name, depth, true);
 }
+
+const resolved = (schema: Schema | boolean, { root, evidence }: Making): Schema =>
+  resolve(schema, root, () => evidence.effort.step());
 
 /** With `must`, a value is made even without evidence; otherwise undefined says that the text has none. */
 function tryValue(schema: Schema, making: Making, name: string, depth: number, must: boolean): unknown {
+  const { effort } = making.evidence;
+  effort.step();
+  const value = makeAny(schema, making, name, depth, must);
+  // Lists and objects have written their parts already, unless they stand in the schema as they are.
+  const isWhole = 'const' in schema || schema.enum !== undefined || value === schema.default;
+  if (isWhole || typeof value === 'string') effort.write(JSON.stringify(value)?.length ?? 0);
+  else effort.write(name.length + 1);
+  return value;
+}
+
+function makeAny(schema: Schema, making: Making, name: string, depth: number, must: boolean): unknown {
   if (depth > DEEPEST) throw new RangeError('the schema is nested too deeply');
   if ('const' in schema) return schema.const;
-  if (schema.enum)
+  if (schema.enum) {
+    if (schema.enum.length === 0) throw new RangeError(`"${name || 'the document'}" has an enum without any value`);
     return making.evidence.option(schema.enum) ?? (must ? (schema.default ?? schema.enum[0]) : undefined);
+  }
   const choices = schema.anyOf ?? schema.oneOf;
   if (choices?.length) return makeChoice(choices, schema, making, name, depth, must);
   switch (typeOf(schema)) {
@@ -50,7 +66,7 @@ function tryValue(schema: Schema, making: Making, name: string, depth: number, m
  * out.
  */
 function makeChoice(
-  choices: Schema[],
+  choices: (Schema | boolean)[],
   outer: Schema,
   making: Making,
   name: string,
@@ -58,14 +74,15 @@ function makeChoice(
   must: boolean,
 ): unknown {
   const { anyOf: _any, oneOf: _one, ...base } = outer;
-  const alternatives = choices.map((choice) => ({ ...base, ...resolve(choice, making.root) }));
+  const possible = choices.filter((choice) => choice !== false);
+  const alternatives = possible.map((choice) => ({ ...base, ...resolved(choice, making) }));
   const ordered = alternatives.sort((a, b) => Number(typeOf(a) === 'null') - Number(typeOf(b) === 'null'));
   // Deep down the simplest alternative ends the recursion.
   if (depth > DEEPEST / 4) ordered.sort((a, b) => simplicity(a) - simplicity(b));
   let failure: unknown;
   for (const alternative of ordered) {
     try {
-      const value = tryValue(resolve(alternative, making.root), making, name, depth + 1, must);
+      const value = tryValue(resolved(alternative, making), making, name, depth + 1, must);
       if (value !== undefined) return value;
     } catch (error) {
       failure = error;
@@ -84,9 +101,9 @@ function makeObject(schema: Schema, making: Making, depth: number): Record<strin
   for (const [key, property] of Object.entries(schema.properties ?? {})) {
     const needed = required.has(key);
     // Optional parts of a deep object are left out: they may be recursive.
-    if (!needed && depth > 3) continue;
+    if (!needed && (depth > 3 || property === false)) continue;
     const must = needed || making.optional === 'all';
-    const value = tryValue(resolve(property, making.root), making, key, depth + 1, must);
+    const value = tryValue(resolved(property, making), making, key, depth + 1, must);
     if (value !== undefined) define(result, key, value);
   }
   for (const key of required) {
@@ -110,24 +127,22 @@ function makeArray(schema: Schema, making: Making, name: string, depth: number, 
   const listed = isText(item, making) ? making.evidence.list() : [];
   if (!must && listed.length === 0 && prefix.length === 0) return undefined;
   const values = [...prefix, ...listed.slice(0, Math.max(0, most - prefix.length))];
-  const result = schema.uniqueItems ? unique(values) : values;
+  const seen = new Set<string>();
+  const isNew = (value: unknown) => !schema.uniqueItems || seen.size < seen.add(JSON.stringify(value)).size;
+  const result = values.filter(isNew);
   for (let tries = 0; result.length < least && tries < least * 4; tries++) {
     const value = vary(makeValue(item, making, name, depth + 1), schema.uniqueItems ? tries : 0);
-    if (!schema.uniqueItems || !has(result, value)) result.push(value);
+    if (isNew(value)) result.push(value);
   }
   if (result.length < least) throw new RangeError(`"${name || 'the list'}" needs ${least} different values`);
   return result.slice(0, most);
 }
 
 /** Texts of a list go in as they are only when the items ask for nothing but text. */
-function isText(item: Schema, making: Making): boolean {
-  const { description: _description, title: _title, type, ...limits } = resolve(item, making.root);
+function isText(item: Schema | boolean, making: Making): boolean {
+  const { description: _description, title: _title, type, ...limits } = resolved(item, making);
   return type === 'string' && Object.keys(limits).length === 0;
 }
-
-const has = (values: unknown[], value: unknown) =>
-  values.some((other) => JSON.stringify(other) === JSON.stringify(value));
-const unique = (values: unknown[]) => values.filter((value, index) => !has(values.slice(0, index), value));
 
 /** Makes the nth value differ from the ones before, where the type allows it. */
 function vary(value: unknown, nth: number): unknown {

@@ -7,6 +7,7 @@ import {
 } from '@atoll/plugin-sdk/services/llm-provider';
 import { CHAT_MODEL, chat, chatStream } from './chat.js';
 import { DEFAULT_DIMENSIONS, embed, MAX_DIMENSIONS } from './embedding.js';
+import { assertEmbeddable } from './limits.js';
 import { countTokens } from './tokenizer.js';
 
 const EMBEDDING_MODEL = 'lexical';
@@ -25,6 +26,7 @@ function embedAll({ model, input, dimensions = DEFAULT_DIMENSIONS }: EmbedInput)
   if (dimensions > MAX_DIMENSIONS) {
     throw new AtollError('BAD_REQUEST', `The built-in embeddings have at most ${MAX_DIMENSIONS} dimensions.`);
   }
+  assertEmbeddable(input, dimensions);
   const embeddings = input.map((text) => embed(text, dimensions));
   const promptTokens = input.reduce((sum, text) => sum + countTokens(text), 0);
   return { model, embeddings, usage: { promptTokens } };

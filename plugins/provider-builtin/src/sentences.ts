@@ -5,7 +5,7 @@
 export function sentencesOf(text: string): string[] {
   return text
     .split(/\n+/)
-    .flatMap((line) => line.match(/.{1,400}?(?:[.!?…。！？]+["')\]]*(?=\s|$)|$)|.{1,400}/gu) ?? [])
+    .flatMap((line) => line.match(/.{1,400}?(?:[.!?…。！？]{1,9}["')\]]*(?=\s|$)|$)|.{1,400}/gu) ?? [])
     .map((sentence) => sentence.trim())
     .filter((sentence) => /[\p{L}\p{N}]/u.test(sentence));
 }

@@ -3,10 +3,7 @@
  * text again, so that an answer can be streamed and cut token by token.
  */
 export function tokenize(text: string): string[] {
-  const tokens: string[] = text.match(/\s*(?:[\p{L}\p{M}_]+|\p{N}+|[^\s\p{L}\p{M}\p{N}_])/gu) ?? [];
-  const length = tokens.reduce((sum, token) => sum + token.length, 0);
-  if (length < text.length) tokens.push(text.slice(length));
-  return tokens;
+  return text.match(/\s*(?:[\p{L}\p{M}_]+|\p{N}+|[^\s\p{L}\p{M}\p{N}_])|\s+/gu) ?? [];
 }
 
 export const countTokens = (text: string): number => tokenize(text).length;

@@ -3,6 +3,7 @@ import { type ChatInput, type Tool, type ToolCall, textOf } from '@atoll/plugin-
 import { Evidence } from './evidence.js';
 import { makeValue } from './generate.js';
 import type { Schema } from './schema.js';
+import { sentencesOf } from './sentences.js';
 import { termsOf } from './words.js';
 
 /** A shared word in the name counts twice; this much is needed to call a tool unasked. */
@@ -13,7 +14,8 @@ export function chooseCall(input: ChatInput): ToolCall | undefined {
   const { tools = [], toolChoice = 'auto', messages } = input;
   if (tools.length === 0 || toolChoice === 'none') return undefined;
   const asked = textOf(messages.findLast(({ role }) => role === 'user')?.content ?? '');
-  const ranked = tools.map((tool) => ({ tool, score: score(tool, asked) })).sort((a, b) => b.score - a.score);
+  const said = new Set(termsOf(asked));
+  const ranked = tools.map((tool) => ({ tool, score: score(tool, said) })).sort((a, b) => b.score - a.score);
   if (typeof toolChoice === 'object') {
     const named = tools.find(({ name }) => name === toolChoice.name);
     if (!named)
@@ -27,8 +29,7 @@ export function chooseCall(input: ChatInput): ToolCall | undefined {
 }
 
 /** How much of the tool's wording the text shares. */
-export function score(tool: Tool, text: string): number {
-  const said = new Set(termsOf(text));
+function score(tool: Tool, said: ReadonlySet<string>): number {
   const named = new Set(termsOf(tool.name.replace(/([\p{Ll}\p{N}])(\p{Lu})/gu, '$1 $2').replaceAll('_', ' ')));
   let sum = 0;
   for (const term of named) if (said.has(term)) sum += 2;
@@ -41,7 +42,10 @@ function makeCall(tool: Tool, text: string, position: number): ToolCall {
   // Strict tools and those that declare no required parameter are still called: with what the text tells.
   const optional = tool.strict ? 'all' : 'evident';
   try {
-    const value = makeValue({ ...schema, type: 'object' }, { root: schema, evidence: new Evidence(text), optional });
+    const value = makeValue(
+      { ...schema, type: 'object' },
+      { root: schema, evidence: new Evidence(sentencesOf(text).join('\n')), optional },
+    );
     return { id: `call_${tool.name}_${position}`, name: tool.name, arguments: JSON.stringify(value) };
   } catch (error) {
     if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
