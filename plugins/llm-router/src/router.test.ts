@@ -91,7 +91,8 @@ describe('the llm service', () => {
     ['remote/rr', /Did you mean "remote\/r"/],
     ['__proto__', /does not exist/],
     ['constructor', /does not exist/],
-  ])('says what is wrong with %s', async (name, expected) => {
+    ['q'.repeat(1_000_000), /No model has a name of more than 300 characters/],
+  ])('says what is wrong with %.40s', async (name, expected) => {
     await expect(ask({}, name)).rejects.toThrow(
       expect.objectContaining({ code: 'MODEL_NOT_FOUND', message: expect.stringMatching(expected) as string }),
     );
@@ -161,5 +162,11 @@ describe('near names', () => {
     expect(nearest('ollama/lama3.2', names)).toEqual(['ollama/llama3.2:latest']);
     expect(nearest('qwen3', names)).toEqual(['ollama/qwen3:8b']);
     expect(nearest('something else', names)).toEqual([]);
+  });
+
+  it('of long names are not looked for', () => {
+    const long = 'q'.repeat(65);
+    expect(nearest(long, [long])).toEqual([]);
+    expect(nearest('q'.repeat(64), ['q'.repeat(1_000_000), 'q'.repeat(63)])).toEqual(['q'.repeat(63)]);
   });
 });

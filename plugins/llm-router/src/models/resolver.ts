@@ -2,7 +2,7 @@ import { AtollError } from '@atoll/plugin-sdk';
 import { codedError } from '@atoll/plugin-sdk/services/llm-provider';
 import type { Config } from '../config.js';
 import type { Catalog, CatalogEntry, Catalogs } from './catalog.js';
-import { nearest, shortName } from './names.js';
+import { LONGEST_NAME, nearest, shortName } from './names.js';
 
 /** Where a request goes. `id` is the full name, `model` the provider's own. */
 export interface Target {
@@ -26,6 +26,8 @@ export class Resolver {
     const fixed = purpose === 'chat' ? this.config.defaultModel : this.config.defaultEmbeddingModel;
     const wanted = name ?? fixed;
     if (wanted === undefined) return this.#automatic(signal);
+    if (wanted.length > LONGEST_NAME)
+      throw new AtollError('MODEL_NOT_FOUND', `No model has a name of more than ${LONGEST_NAME} characters.`);
     const { aliases } = this.config;
     const meant = Object.hasOwn(aliases, wanted) ? aliases[wanted]! : wanted;
     return (await this.#byProvider(meant)) ?? (await this.#bare(meant, signal));
