@@ -54,7 +54,22 @@ describe('default.ts', () => {
   });
 
   it.each([
+    ['OLLAMA_HOST', 'http://me:hidden@gpu-box'],
+    ['OLLAMA_HOST', 'me:hidden@gpu-box:11434'],
+    ['OLLAMA_HOST', 'hidden@gpu-box'],
+    ['OLLAMA_HOST', 'ftp://me:hidden@gpu-box'],
+    ['OPENAI_BASE_URL', 'https://me:hidden@api.example.com/v1'],
+    ['OPENAI_BASE_URL', 'ftp://me:hidden@api.example.com/v1'],
+  ])('a password in %s is refused and not repeated: %s', async (name, value) => {
+    const error: unknown = await load({ [name]: value }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining(name) as string });
+    expect(String(error)).not.toContain('hidden');
+  });
+
+  it.each([
     ['OLLAMA_HOST', 'no host'],
+    ['OLLAMA_HOST', 'ftp://gpu-box'],
+    ['OLLAMA_HOST', 'unix:///run/ollama.sock'],
     ['OPENAI_BASE_URL', 'localhost:9000'],
   ])('a wrong %s is named', async (name, value) => {
     await expect(load({ [name]: value })).rejects.toThrow(

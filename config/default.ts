@@ -4,6 +4,12 @@ const { DATABASE_URL, OLLAMA_HOST, OPENAI_API_KEY, OPENAI_BASE_URL, REDIS_URL } 
 
 const OLLAMA_PORT = '11434';
 
+/** Passwords in a URL are never sent, and would be shown wherever the address is. */
+function refusePassword(name: string, url: URL): void {
+  if (url.username === '' && url.password === '') return;
+  throw wrongVariable(name, '********', 'a URL without user and password, which no server would get');
+}
+
 /**
  * OLLAMA_HOST as Ollama reads it: a host, a host with port, or a URL (then the port is the protocol's own unless given). Where
  * Ollama listens on all addresses, it is reached on the loopback.
@@ -14,8 +20,12 @@ function ollamaUrl(given: string): string {
   // A bare IPv6 address has no place for a port, and a bare port no host.
   const host = /^[0-9a-f:]*:[0-9a-f:]*:[0-9a-f:]*$/i.test(text) ? `[${text}]` : text.replace(/^:(?=\d)/, '127.0.0.1:');
   const address = hasScheme ? text : `http://${host}`;
-  if (!URL.canParse(address)) throw wrongVariable('OLLAMA_HOST', given, 'a host, host:port or URL');
+  // Nothing that may hold a password is repeated.
+  const shown = text.includes('@') ? '********' : given;
+  if (!URL.canParse(address) || (!hasScheme && text.includes('://')))
+    throw wrongVariable('OLLAMA_HOST', shown, 'a host, host:port or URL that begins with http:// or https://');
   const url = new URL(address);
+  refusePassword('OLLAMA_HOST', url);
   if (!hasScheme && url.port === '' && !/:80(\/|$)/.test(address)) url.port = OLLAMA_PORT;
   if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1';
   if (url.hostname === '[::]') url.hostname = '[::1]';
@@ -23,8 +33,13 @@ function ollamaUrl(given: string): string {
 }
 
 function openaiUrl(given: string): URL {
-  if (/^https?:\/\//i.test(given) && URL.canParse(given)) return new URL(given);
-  throw wrongVariable('OPENAI_BASE_URL', given, 'a URL such as https://api.openai.com/v1');
+  if (!/^https?:\/\//i.test(given) || !URL.canParse(given)) {
+    const shown = given.includes('@') ? '********' : given;
+    throw wrongVariable('OPENAI_BASE_URL', shown, 'a URL such as https://api.openai.com/v1');
+  }
+  const url = new URL(given);
+  refusePassword('OPENAI_BASE_URL', url);
+  return url;
 }
 
 const plugins: Record<string, Record<string, unknown>> = {};

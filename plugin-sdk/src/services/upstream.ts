@@ -29,17 +29,35 @@ const NOT_REACHED: ReadonlySet<ErrorCode> = new Set([
   'SECRET_DENIED',
 ]);
 
+/** A text without the passwords of the URLs in it. */
+export const withoutPasswords = (text: string): string => text.replace(/(\w:\/\/)[^/?#\s]*@/g, '$1');
+
+/**
+ * The address of a server, as it was configured. Throws CONFIG_INVALID for one with a user or password: these are never
+ * sent, and would be shown wherever the address is.
+ */
+export function serverUrl(given: string, key: string): string {
+  if (withoutPasswords(given) === given) return given;
+  throw new AtollError(
+    'CONFIG_INVALID',
+    `${key}: expected a URL without user and password, which no server would get.`,
+  );
+}
+
 /** Turns whatever a call to `server` threw into an AtollError. Aborts stay as they are: nobody waits for an answer. */
 export function toUpstreamError(thrown: unknown, server: string): unknown {
   if (isAbort(thrown)) return thrown;
   const known = codedError(thrown);
   if (known && NOT_REACHED.has(known.code)) {
-    return new AtollError('UPSTREAM_UNREACHABLE', `${server} cannot be reached: ${known.message}`);
+    return new AtollError('UPSTREAM_UNREACHABLE', `${server} cannot be reached: ${withoutPasswords(known.message)}`);
   }
   if (known) return new AtollError(known.code, known.message, known.extras);
   const { name, message } = (thrown ?? {}) as { name?: unknown; message?: unknown };
   if (name === 'TimeoutError') return new AtollError('NET_TIMEOUT', `${server} did not answer in time.`);
-  return new AtollError('UPSTREAM_UNREACHABLE', `${server} cannot be reached: ${String(message ?? thrown)}`);
+  return new AtollError(
+    'UPSTREAM_UNREACHABLE',
+    `${server} cannot be reached: ${withoutPasswords(String(message ?? thrown))}`,
+  );
 }
 
 /** The start of an answer that made no sense, for the error message. */

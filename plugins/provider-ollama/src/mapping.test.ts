@@ -4,6 +4,7 @@ import { settingsOf } from './config.js';
 import { assertFits, assertNotCut, sizeOf } from './context.js';
 import { reportedError, statusError } from './errors.js';
 import { thinkOf } from './model-facts.js';
+import { OllamaProvider } from './provider.js';
 import { toNative } from './request.js';
 
 const config = {
@@ -120,5 +121,12 @@ describe('the context', () => {
     expect(() => assertFits(size, undefined, 'm')).not.toThrow();
     expect(() => assertNotCut(size, 10, 10, 'm')).toThrow(/filled all of it/);
     expect(() => assertNotCut(size, 9, 10, 'm')).not.toThrow();
+  });
+});
+
+describe('the configuration', () => {
+  it('has no password in its address', () => {
+    const wrong = { ...config, host: 'http://me:hidden@box' };
+    expect(() => new OllamaProvider(wrong, {} as never)).toThrow(/without user and password/);
   });
 });

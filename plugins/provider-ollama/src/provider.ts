@@ -1,5 +1,11 @@
 import type { Log, ServiceCall } from '@atoll/plugin-sdk';
-import type { ChatChunk, ChatInput, EmbedInput, EmbedOutput } from '@atoll/plugin-sdk/services/llm-provider';
+import {
+  type ChatChunk,
+  type ChatInput,
+  type EmbedInput,
+  type EmbedOutput,
+  serverUrl,
+} from '@atoll/plugin-sdk/services/llm-provider';
 import type { ChatRequest, EmbedRequest } from 'ollama/browser';
 import { AnswerReader, collect, type NativeAnswer } from './answer.js';
 import { type Config, settingsOf } from './config.js';
@@ -21,6 +27,7 @@ export class OllamaProvider {
     private readonly config: Config,
     log: Log,
   ) {
+    serverUrl(config.host, 'host');
     this.#facts = new ModelFactsCache(config, log);
   }
 

@@ -1,5 +1,5 @@
 import { AtollError, type Secrets } from '@atoll/plugin-sdk';
-import { toUpstreamError } from '@atoll/plugin-sdk/services/llm-provider';
+import { serverUrl, toUpstreamError } from '@atoll/plugin-sdk/services/llm-provider';
 import { badAnswer, statusError } from './errors.js';
 
 const KEY = 'OPENAI_API_KEY';
@@ -18,7 +18,7 @@ export class Connection {
     baseUrl: string,
     private readonly secrets: Secrets,
   ) {
-    this.baseUrl = baseUrl.replace(/\/+$/, '');
+    this.baseUrl = serverUrl(baseUrl, 'baseUrl').replace(/\/+$/, '');
     this.official = this.baseUrl.startsWith(`${OFFICIAL}/`);
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toChunk, toOutput } from './answer.js';
+import { Connection } from './connection.js';
 import { toVector } from './embeddings.js';
 import { reportedError, statusError } from './errors.js';
 import { toBody } from './request.js';
@@ -84,5 +85,11 @@ describe('embeddings', () => {
 
   it.each([null, 'not base64!', 'AAA=', [1, 'x']])('that are none are refused: %j', (value) => {
     expect(() => toVector(value)).toThrow(/OpenAI-compatible server/);
+  });
+});
+
+describe('the configuration', () => {
+  it('has no password in its address', () => {
+    expect(() => new Connection('http://me:hidden@box/v1', {} as never)).toThrow(/without user and password/);
   });
 });
