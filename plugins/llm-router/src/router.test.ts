@@ -1,5 +1,6 @@
 import { AtollError, definePlugin, type PluginDefinition } from '@atoll/plugin-sdk';
 import { type ChatChunk, llmProvider, type ModelInfo } from '@atoll/plugin-sdk/services/llm-provider';
+import OpenAI from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startPluginHost } from '../../../test/standins/plugin-host.js';
 import router from './index.js';
@@ -154,6 +155,29 @@ describe('streams', () => {
       expect(text).toContain('"code":"UPSTREAM_BAD_ANSWER"');
     },
   );
+});
+
+describe('responses', () => {
+  it('with reasoning, text and calls are understood by the official client', async () => {
+    const chunks: ChatChunk[] = [
+      { thinking: 'hm ' },
+      { thinking: 'yes' },
+      { content: 'Hel' },
+      { content: 'lo' },
+      { toolCalls: [{ index: 0, id: 'a', name: 'f', arguments: '{"x"' }] },
+      { toolCalls: [{ index: 0, arguments: ':1}' }] },
+      { finishReason: 'tool_calls' },
+    ];
+    const { url } = await start([provider('p', [{ id: 'm' }], { chunks })]);
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+    const response = await client.responses.stream({ model: 'p/m', input: 'Hi' }).finalResponse();
+    expect(response.output_text).toBe('Hello');
+    expect(response.output).toMatchObject([
+      { type: 'reasoning', content: [{ type: 'reasoning_text', text: 'hm yes' }] },
+      { type: 'message' },
+      { type: 'function_call', arguments: '{"x":1}' },
+    ]);
+  });
 });
 
 describe('near names', () => {

@@ -38,6 +38,22 @@ describe('the events of a response', () => {
     );
   });
 
+  it('announce each part before its pieces, reasoning too', () => {
+    const types = write([{ thinking: 'hm' }, { thinking: '!' }, { content: 'yes' }, { finishReason: 'stop' }])
+      .map(({ type }) => type.replace('response.', ''))
+      .filter((type) => /part|_text/.test(type));
+    expect(types).toEqual([
+      ...[
+        'content_part.added',
+        'reasoning_text.delta',
+        'reasoning_text.delta',
+        'reasoning_text.done',
+        'content_part.done',
+      ],
+      ...['content_part.added', 'output_text.delta', 'output_text.done', 'content_part.done'],
+    ]);
+  });
+
   it('say when the answer was cut by the limit', () => {
     const last = write([{ content: 'a' }, { finishReason: 'length' }]).at(-1);
     expect(last).toMatchObject({

@@ -81,15 +81,14 @@ export class ResponseWriter {
 
   #addThinking(text: string): void {
     const { item, index } = this.#item('reasoning', newReasoning);
+    const place = { item_id: item.id, output_index: index, content_index: 0 };
     const part = item.content[0] ?? { type: 'reasoning_text', text: '' };
-    if (item.content.length === 0) item.content.push(part);
+    if (item.content.length === 0) {
+      this.#emit('response.content_part.added', { ...place, part: { ...part } });
+      item.content.push(part);
+    }
     part.text += text;
-    this.#emit('response.reasoning_text.delta', {
-      item_id: item.id,
-      output_index: index,
-      content_index: 0,
-      delta: text,
-    });
+    this.#emit('response.reasoning_text.delta', { ...place, delta: text });
   }
 
   #addText(text: string, logprobs: TokenLogprob[] | undefined): void {
@@ -160,11 +159,8 @@ export class ResponseWriter {
     const index = this.#output.indexOf(item);
     for (const [at, part] of item.content.entries()) {
       const place = { item_id: item.id, output_index: index, content_index: at };
-      if (part.type === 'reasoning_text') {
-        this.#emit('response.reasoning_text.done', { ...place, text: part.text });
-        continue;
-      }
-      if (part.type === 'refusal') this.#emit('response.refusal.done', { ...place, refusal: part.refusal });
+      if (part.type === 'reasoning_text') this.#emit('response.reasoning_text.done', { ...place, text: part.text });
+      else if (part.type === 'refusal') this.#emit('response.refusal.done', { ...place, refusal: part.refusal });
       else this.#emit('response.output_text.done', { ...place, text: part.text, logprobs: part.logprobs });
       this.#emit('response.content_part.done', { ...place, part });
     }
