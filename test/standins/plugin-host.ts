@@ -54,6 +54,11 @@ export async function startPluginHost(plugins: HostedPlugin[], mount = '/v1', se
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     service: (name: string) =>
       client(providers, name, undefined) as Record<string, (input?: unknown) => Promise<unknown>>,
+    /** What a plugin provides is gone, as when it has stopped. */
+    withdraw: (id: string) => {
+      const left = providers.filter(({ plugin }) => plugin !== id);
+      providers.splice(0, providers.length, ...left);
+    },
     stop: async () => {
       server.closeAllConnections();
       server.close();

@@ -100,6 +100,29 @@ describe('the llm service', () => {
   });
 });
 
+describe('a provider that has stopped', () => {
+  const down = expect.objectContaining({
+    code: 'PLUGIN_NOT_ACTIVE',
+    message: expect.stringContaining('provider-local') as string,
+  });
+
+  it('is missing for the time being: its models are not unknown', async () => {
+    const { service, withdraw } = await start([builtin, local, remote], { aliases: { mine: 'local/m:latest' } });
+    const names = ['local/m:latest', 'provider-local/m:latest', 'm', 'mine'];
+    const chat = (model: string) => service('llm').chat!({ messages, model });
+    for (const model of names) await expect(chat(model)).resolves.toBeDefined();
+    withdraw('provider-local');
+    for (const model of names) await expect(chat(model)).rejects.toThrow(down);
+    await expect(chat('remote/r')).resolves.toBeDefined();
+    await expect(chat('elsewhere/m')).rejects.toThrow(expect.objectContaining({ code: 'MODEL_NOT_FOUND' }));
+  });
+
+  it('was meant to be there when the configuration names it', async () => {
+    const { service } = await start([builtin], { aliases: { mine: 'local/m' } });
+    await expect(service('llm').chat!({ messages, model: 'mine' })).rejects.toThrow(down);
+  });
+});
+
 describe('the list of models', () => {
   it('does without providers that fail', async () => {
     const broken = provider('provider-broken', [], {

@@ -22,6 +22,8 @@ const KEPT_MS = 5_000;
 /** All models of all providers, asked at the same time. */
 export class Catalogs {
   readonly #kept = new Map<string, { at: number; models?: ModelInfo[]; failure?: string }>();
+  /** All providers that have ever been there. */
+  readonly #seen = new Set<string>();
 
   constructor(
     private readonly services: Services,
@@ -30,7 +32,21 @@ export class Catalogs {
 
   async providers(): Promise<string[]> {
     const providers = await this.services.providers(llmProvider.name);
-    return providers.map(({ plugin }) => plugin).sort();
+    const plugins = providers.map(({ plugin }) => plugin).sort();
+    for (const plugin of plugins) this.#seen.add(plugin);
+    return plugins;
+  }
+
+  /** Whether a provider has been there; it may have gone. */
+  hasSeen(plugin: string): boolean {
+    return this.#seen.has(plugin);
+  }
+
+  /** The provider that listed a model when it was last there, if it has gone since. */
+  async goneWith(model: string): Promise<string | undefined> {
+    const running = await this.providers();
+    const lists = [...this.#kept].filter(([plugin]) => !running.includes(plugin));
+    return lists.find(([, { models = [] }]) => models.some(({ id }) => id === model || id === `${model}:latest`))?.[0];
   }
 
   async all(signal?: AbortSignal): Promise<Catalog> {

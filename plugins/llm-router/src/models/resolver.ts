@@ -53,8 +53,18 @@ export class Resolver {
     if (slash <= 0 || slash === name.length - 1) return undefined;
     const prefix = name.slice(0, slash);
     const plugins = await this.catalogs.providers();
-    const plugin = [prefix, `provider-${prefix}`].find((id) => plugins.includes(id));
-    return plugin === undefined ? undefined : toTarget(plugin, name.slice(slash + 1));
+    const candidates = [prefix, `provider-${prefix}`];
+    const plugin = candidates.find((id) => plugins.includes(id));
+    if (plugin !== undefined) return toTarget(plugin, name.slice(slash + 1));
+    const gone = candidates.find((id) => this.catalogs.hasSeen(id));
+    if (gone !== undefined || this.#isConfigured(name)) throw notRunning(gone ?? candidates[1]!, name);
+    return undefined;
+  }
+
+  /** The operator has named it, so its provider is meant to be there. */
+  #isConfigured(name: string): boolean {
+    const { aliases, defaultModel, defaultEmbeddingModel } = this.config;
+    return [...Object.values(aliases), defaultModel, defaultEmbeddingModel].includes(name);
   }
 
   async #bare(name: string, signal?: AbortSignal): Promise<Target> {
@@ -68,6 +78,8 @@ export class Resolver {
       const names = found.map(({ id }) => `"${id}"`).join(' or ');
       throw new AtollError('MODEL_NOT_FOUND', `Several providers have "${name}"; say ${names}.`);
     }
+    const gone = await this.catalogs.goneWith(name);
+    if (gone !== undefined) throw notRunning(gone, name);
     throw new AtollError('MODEL_NOT_FOUND', withSuggestions(`The model "${name}" does not exist.`, name, catalog));
   }
 
@@ -85,6 +97,14 @@ export class Resolver {
 }
 
 const toTarget = (plugin: string, model: string): Target => ({ plugin, model, id: `${shortName(plugin)}/${model}` });
+
+/** The model exists, as far as anybody knows; the plugin that has it does not run at the moment. */
+function notRunning(plugin: string, name: string): AtollError {
+  return new AtollError(
+    'PLUGIN_NOT_ACTIVE',
+    `"${name}" can't be asked: the plugin "${plugin}" does not run. GET /api/v1/plugins/${plugin} says why.`,
+  );
+}
 
 function withSuggestions(detail: string, name: string, catalog: Catalog | undefined): string {
   const near = nearest(name, catalog?.entries.map(({ id }) => id) ?? []);
