@@ -36,7 +36,6 @@ interface NativeLogprob {
 /** Reads the objects of one answer in their order and knows what must hold when it ends. */
 export class AnswerReader {
   #calls = 0;
-  #said = false;
   promptTokens = 0;
 
   constructor(private readonly input: ChatInput) {}
@@ -53,22 +52,23 @@ export class AnswerReader {
     }
     if (answer.logprobs?.length) chunk.logprobs = answer.logprobs.map(toLogprob);
     const chunks = Object.keys(chunk).length > 0 ? [chunk] : [];
-    this.#said ||= chunks.length > 0;
     return answer.done ? [...chunks, this.#finish(answer)] : chunks;
   }
 
   #finish(answer: NativeAnswer): ChatChunk {
     const usage = usageOf(answer);
     this.promptTokens = usage.promptTokens;
-    // The reason is left out when the model runner's connection closed; then the counters are missing as well.
-    if (!answer.done_reason && !this.#said && usage.totalTokens === 0)
-      throw badAnswer('ended its answer without a reason.');
+    // The reason is left out when the model runner's connection closed; then the counters are missing as well. An
+    // imitator that just leaves the reason out still counts.
+    if (!answer.done_reason && usage.totalTokens === 0) throw badAnswer('ended its answer without a reason.');
     this.#assertCalled();
     return { finishReason: this.#reason(answer.done_reason), usage };
   }
 
   #reason(reason: string | undefined): FinishReason {
     if (reason === 'length') return 'length';
+    // What an empty request gets: the model was loaded or unloaded, and nothing was said.
+    if (reason === 'load' || reason === 'unload') throw badAnswer(`answered with "${reason}" instead of a message.`);
     return this.#calls > 0 ? 'tool_calls' : 'stop';
   }
 

@@ -69,8 +69,15 @@ describe('answers', () => {
     });
   });
 
-  it('that end without a reason or a word are nonsense', () => {
+  it('that end without a reason are cut off, also after some words', () => {
     expect(() => new AnswerReader(input).read({ done: true })).toThrow(/without a reason/);
+    const reader = new AnswerReader(input);
+    reader.read({ message: { content: 'Half an ans' } });
+    expect(() => reader.read({ done: true })).toThrow(/without a reason/);
+    expect(() => new AnswerReader(input).read({ message: { content: 'Half' }, done: true })).toThrow(
+      /without a reason/,
+    );
+    expect(new AnswerReader(input).read({ done: true, eval_count: 3 })).toMatchObject([{ finishReason: 'stop' }]);
   });
 
   it('without the call that was required are errors', () => {
