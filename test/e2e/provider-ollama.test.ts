@@ -91,6 +91,13 @@ describe('the context', () => {
     await expect(read()).rejects.toThrow(/context/);
   });
 
+  it('is never cut silently: a short text can be of many tokens', async () => {
+    ollama.behave({ truncatesSilently: true, promptEvalCount: 4096 });
+    const say3990 = () =>
+      client.chat.completions.create({ model: 'ollama/llama3.2', messages: say('鱼'.repeat(3_990)) });
+    expect(await codeOf(say3990())).toBe('CONTEXT_TOO_LONG');
+  });
+
   it('of embeddings is not cut either', async () => {
     expect(
       await codeOf(client.embeddings.create({ model: 'ollama/nomic-embed-text', input: 'word '.repeat(3_000) })),

@@ -116,18 +116,39 @@ describe('errors', () => {
 });
 
 describe('the context', () => {
-  const size = sizeOf({ ...input, messages: [{ role: 'user', content: 'one two three four' }] });
+  const say = (content: string) => ({ ...input, messages: [{ role: 'user' as const, content }] });
+  const size = sizeOf(say('one two three four'));
+  const tooLong = expect.objectContaining({ code: 'CONTEXT_TOO_LONG' });
 
-  it('counts no more tokens than any tokenizer would', () => {
-    expect(size.leastTokens).toBe(4);
-    expect(sizeOf({ ...input, messages: [{ role: 'user', content: 'a'.repeat(320) }] }).leastTokens).toBe(10);
+  it('counts no more tokens than any tokenizer would, and no fewer', () => {
+    expect(size.least).toBe(4);
+    expect(sizeOf(say('a'.repeat(320))).least).toBe(10);
+    expect(sizeOf(say('鱼'.repeat(400))).least).toBe(100);
+    expect(sizeOf(say('鱼é🐠'.repeat(100))).most - sizeOf(say('')).most).toBe(900);
+  });
+
+  it('counts calls and tools as well', () => {
+    const toolCalls = [{ id: 'c', name: 'f', arguments: JSON.stringify({ text: 'word '.repeat(1_000) }) }];
+    const called = sizeOf({ ...input, messages: [{ role: 'assistant', content: '', toolCalls }] });
+    expect(called.least).toBeGreaterThan(1_000);
+    expect(called.most).toBeGreaterThan(5_000);
+    expect(sizeOf({ ...input, tools: [{ name: 'f', description: 'word '.repeat(1_000) }] }).least).toBeGreaterThan(
+      1_000,
+    );
   });
 
   it('that is too short is an error before, and one that was filled is one after', () => {
-    expect(() => assertFits(size, 3, 'm')).toThrow(expect.objectContaining({ code: 'CONTEXT_TOO_LONG' }));
+    expect(() => assertFits(size, 3, 'm')).toThrow(tooLong);
     expect(() => assertFits(size, undefined, 'm')).not.toThrow();
     expect(() => assertNotCut(size, 10, 10, 'm')).toThrow(/filled all of it/);
     expect(() => assertNotCut(size, 9, 10, 'm')).not.toThrow();
+  });
+
+  it('that lost whole messages is noticed', () => {
+    const long = sizeOf(say('word '.repeat(1_500)));
+    expect(() => assertNotCut(long, 900, 2_048, 'm')).toThrow(/only 900 of at least 1500/);
+    expect(() => assertNotCut(long, 0, 2_048, 'm')).not.toThrow();
+    expect(() => assertNotCut(long, 900, 131_072, 'm')).not.toThrow();
   });
 });
 

@@ -2,6 +2,7 @@ import { AtollError, type Log } from '@atoll/plugin-sdk';
 import { codedError } from '@atoll/plugin-sdk/services/llm-provider';
 import { ask } from './connection.js';
 import { type Config, settingsOf, withoutLatest } from './config.js';
+import { LEAST_CONTEXT } from './context.js';
 
 /** What Ollama knows of a model; what it does not tell is absent. */
 export interface ModelFacts {
@@ -11,6 +12,8 @@ export interface ModelFacts {
   maxContext?: number;
   /** num_ctx of the model's Modelfile. */
   ownContext?: number;
+  /** Its system message. */
+  system?: string;
 }
 
 const KEPT_MS = 300_000;
@@ -47,10 +50,18 @@ export class ModelFactsCache {
 
   /** The context the model runs with, as far as it can be known without loading it. */
   async contextOf(model: string, facts: ModelFacts, signal: AbortSignal): Promise<number | undefined> {
-    const { options } = settingsOf(this.config, model);
-    const pinned = typeof options.num_ctx === 'number' ? options.num_ctx : facts.ownContext;
-    const running = pinned ?? (await this.#loadedContext(model, signal));
+    const running = this.#pinnedContext(model, facts) ?? (await this.#loadedContext(model, signal));
     return running === undefined ? facts.maxContext : Math.min(running, facts.maxContext ?? running);
+  }
+
+  /** What it has at least: nothing needs to be asked for a shorter prompt. */
+  leastContextOf(model: string, facts: ModelFacts): number {
+    return Math.min(this.#pinnedContext(model, facts) ?? LEAST_CONTEXT, facts.maxContext ?? Infinity);
+  }
+
+  #pinnedContext(model: string, { ownContext }: ModelFacts): number | undefined {
+    const { num_ctx } = settingsOf(this.config, model).options;
+    return typeof num_ctx === 'number' ? num_ctx : ownContext;
   }
 
   /** `/api/ps` waits while a model is being loaded, so it gets little time; not knowing is no failure. */
@@ -72,11 +83,12 @@ interface Shown {
   details?: { family?: string };
   model_info?: Record<string, unknown>;
   parameters?: unknown;
+  system?: unknown;
 }
 
 function toFacts(answer: unknown): ModelFacts {
   const shown = (answer ?? {}) as Shown;
-  const { capabilities, details, model_info = {}, parameters } = shown;
+  const { capabilities, details, model_info = {}, parameters, system } = shown;
   const lengthKey = Object.keys(model_info ?? {}).find((key) => key.endsWith('.context_length'));
   const written = typeof parameters === 'string' ? /^num_ctx\s+(\d+)/m.exec(parameters)?.[1] : undefined;
   const maxContext = lengthKey === undefined ? undefined : asCount(model_info[lengthKey]);
@@ -85,6 +97,7 @@ function toFacts(answer: unknown): ModelFacts {
     ...(details?.family !== undefined && { family: details.family }),
     ...(maxContext !== undefined && { maxContext }),
     ...(written !== undefined && { ownContext: Number(written) }),
+    ...(typeof system === 'string' && { system }),
   };
 }
 

@@ -10,7 +10,7 @@ import type { ChatRequest, EmbedRequest } from 'ollama/browser';
 import { AnswerReader, collect, type NativeAnswer } from './answer.js';
 import { type Config, settingsOf } from './config.js';
 import { ask, exchange } from './connection.js';
-import { assertFits, assertNotCut, needsCheck, sizeOf } from './context.js';
+import { assertFits, assertNotCut, sizeOf } from './context.js';
 import { badAnswer, reportedError } from './errors.js';
 import { listModels } from './list.js';
 import { ModelFactsCache, thinkOf } from './model-facts.js';
@@ -90,8 +90,8 @@ export class OllamaProvider {
   ): Promise<{ request: NativeRequest; finish: (promptTokens: number) => Promise<void> }> {
     const facts = await this.#facts.of(input.model, signal);
     const request = toNative(input, this.config, thinkOf(input.think, facts, input.model));
-    const size = sizeOf(input);
-    if (!needsCheck(size)) return { request, finish: async () => {} };
+    const size = sizeOf(input, facts.system);
+    if (size.most <= this.#facts.leastContextOf(input.model, facts)) return { request, finish: async () => {} };
     assertFits(size, await this.#facts.contextOf(input.model, facts, signal), input.model);
     const finish = async (promptTokens: number) => {
       // Now the model is loaded, so its real context can be asked for.
