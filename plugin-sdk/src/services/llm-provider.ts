@@ -8,6 +8,7 @@ export * from './chat-message.js';
 export * from './embedding.js';
 export * from './model.js';
 export * from './upstream.js';
+export * from './upstream-values.js';
 
 /** A local model may have to be loaded first, and may think long before its first word. */
 const ANSWER_MS = 600_000;

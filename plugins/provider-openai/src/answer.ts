@@ -1,68 +1,41 @@
-import type {
-  ChatChunk,
-  ChatOutput,
-  FinishReason,
-  TokenLogprob,
-  ToolCallDelta,
-  Usage,
+import {
+  type ChatChunk,
+  type ChatOutput,
+  countOf,
+  type FinishReason,
+  listOf,
+  logprobsOf,
+  stringOf,
+  type Usage,
 } from '@atoll/plugin-sdk/services/llm-provider';
 import { badAnswer, reportedError } from './errors.js';
+import { thinkingOf, toText } from './spoken.js';
+import { ToolCallReader, toCalls } from './tool-calls.js';
 
-/** Answers of `/chat/completions`, as far as they can be trusted: any field may be missing. */
+/** Answers of `/chat/completions`, as far as they can be trusted: any field may be missing, or something else. */
 interface Choice {
-  index?: number;
-  message?: Spoken;
-  delta?: Spoken;
-  finish_reason?: string | null;
-  logprobs?: { content?: Token[] | null } | null;
-}
-
-interface Spoken {
-  content?: string | null;
-  refusal?: string | null;
-  reasoning_content?: string | null;
-  reasoning?: string | null;
-  tool_calls?: Call[] | null;
-}
-
-interface Call {
-  index?: number;
-  id?: string;
-  function?: { name?: string | null; arguments?: string | null };
-}
-
-interface Token {
-  token: string;
-  logprob: number;
-  bytes?: number[] | null;
-  top_logprobs?: Token[];
-}
-
-interface RawUsage {
-  prompt_tokens?: number;
-  completion_tokens?: number;
-  total_tokens?: number;
-  prompt_tokens_details?: { cached_tokens?: number } | null;
-  completion_tokens_details?: { reasoning_tokens?: number } | null;
+  index?: unknown;
+  message?: Record<string, unknown> | null;
+  delta?: Record<string, unknown> | null;
+  finish_reason?: unknown;
+  logprobs?: { content?: unknown } | null;
 }
 
 export function toOutput(answer: Record<string, unknown>, model: string): ChatOutput {
   if (answer.error) throw reportedError(answer);
-  const choice = (answer.choices as Choice[] | undefined)?.[0];
+  const choice = listOf<Choice | null>(answer.choices)[0];
   if (!choice?.message) throw badAnswer('answered a chat without a message.');
-  const { content, refusal, tool_calls } = choice.message;
-  const calls = (tool_calls ?? []).map(({ id, function: called }) => {
-    if (!called?.name) throw badAnswer('sent a tool call without a name.');
-    return { id: id || newCallId(), name: called.name, arguments: called.arguments ?? '{}' };
-  });
+  const { content, tool_calls } = choice.message;
+  const refusal = stringOf(choice.message.refusal);
+  const calls = toCalls(tool_calls);
   const thinking = thinkingOf(choice.message);
   const usage = toUsage(answer.usage);
-  const logprobs = choice.logprobs?.content?.map(toLogprob);
+  const logprobs = logprobsOf(choice.logprobs?.content);
   return {
     model,
     message: {
       role: 'assistant',
-      content: content ?? '',
+      content: toText(content),
       ...(thinking && { thinking }),
       ...(refusal && { refusal }),
       ...(calls.length > 0 && { toolCalls: calls }),
@@ -73,39 +46,36 @@ export function toOutput(answer: Record<string, unknown>, model: string): ChatOu
   };
 }
 
-/** One event of a stream as a chunk; undefined when it says nothing. */
-export function toChunk(event: Record<string, unknown>): ChatChunk | undefined {
-  if (event.error) throw reportedError(event);
-  const choice = (event.choices as Choice[] | undefined)?.find(({ index = 0 }) => index === 0);
-  const { content, refusal, tool_calls } = choice?.delta ?? {};
-  const chunk: ChatChunk = {};
-  const thinking = thinkingOf(choice?.delta);
-  const finishReason = toFinish(choice?.finish_reason);
-  const usage = toUsage(event.usage);
-  if (content) chunk.content = content;
-  if (thinking) chunk.thinking = thinking;
-  if (refusal) chunk.refusal = refusal;
-  if (tool_calls?.length) chunk.toolCalls = tool_calls.map(toDelta);
-  if (choice?.logprobs?.content?.length) chunk.logprobs = choice.logprobs.content.map(toLogprob);
-  if (finishReason) chunk.finishReason = finishReason;
-  if (usage) chunk.usage = usage;
-  return Object.keys(chunk).length > 0 ? chunk : undefined;
+/** Reads the events of one streamed answer. */
+export class ChunkReader {
+  readonly #calls = new ToolCallReader();
+
+  /** One event as a chunk; undefined when it says nothing. */
+  read(event: Record<string, unknown>): ChatChunk | undefined {
+    if (event.error) throw reportedError(event);
+    const choice = listOf<Choice | null>(event.choices).find((one) => (one?.index ?? 0) === 0);
+    const { content, refusal, tool_calls } = choice?.delta ?? {};
+    const finishReason = toFinish(choice?.finish_reason);
+    const toolCalls = this.#calls.read(tool_calls);
+    if (finishReason) this.#calls.assertNamed();
+    const parts = {
+      content: toText(content),
+      thinking: thinkingOf(choice?.delta),
+      refusal: stringOf(refusal),
+      toolCalls: toolCalls.length > 0 ? toolCalls : undefined,
+      logprobs: logprobsOf(choice?.logprobs?.content),
+      finishReason,
+      usage: toUsage(event.usage),
+    };
+    const said = Object.entries(parts).filter(([, part]) => part !== undefined && part !== '');
+    return said.length > 0 ? (Object.fromEntries(said) as ChatChunk) : undefined;
+  }
 }
 
-export const newCallId = (): string => `call_${crypto.randomUUID().replaceAll('-', '').slice(0, 24)}`;
+/** Reasons that mean the answer is not one. */
+const FAILED = /error|abort|cancel|fail|timeout/i;
 
-const thinkingOf = (spoken: Spoken | undefined) => spoken?.reasoning_content || spoken?.reasoning || undefined;
-
-function toDelta({ index = 0, id, function: called }: Call): ToolCallDelta {
-  return {
-    index,
-    ...(id && { id }),
-    ...(called?.name && { name: called.name }),
-    ...(called?.arguments && { arguments: called.arguments }),
-  };
-}
-
-function toFinish(reason: string | null | undefined): FinishReason | undefined {
+function toFinish(reason: unknown): FinishReason | undefined {
   switch (reason) {
     case null:
     case undefined:
@@ -118,25 +88,30 @@ function toFinish(reason: string | null | undefined): FinishReason | undefined {
     case 'function_call':
       return 'tool_calls';
     default:
+      if (FAILED.test(String(reason))) throw badAnswer(`gave its answer up: finish_reason is "${String(reason)}".`);
       return 'stop';
   }
 }
 
-const toToken = ({ token, logprob, bytes }: Token) => ({ token, logprob, ...(bytes && { bytes }) });
-
-function toLogprob(raw: Token): TokenLogprob {
-  return { ...toToken(raw), ...(raw.top_logprobs && { top: raw.top_logprobs.map(toToken) }) };
+interface RawUsage {
+  prompt_tokens?: unknown;
+  completion_tokens?: unknown;
+  total_tokens?: unknown;
+  prompt_tokens_details?: { cached_tokens?: unknown } | null;
+  completion_tokens_details?: { reasoning_tokens?: unknown } | null;
 }
 
 export function toUsage(raw: unknown): Usage | undefined {
   if (typeof raw !== 'object' || raw === null) return undefined;
-  const { prompt_tokens = 0, completion_tokens = 0, ...usage } = raw as RawUsage;
-  const cached = usage.prompt_tokens_details?.cached_tokens;
-  const reasoning = usage.completion_tokens_details?.reasoning_tokens;
+  const { prompt_tokens, completion_tokens, total_tokens, ...details } = raw as RawUsage;
+  const [prompt, completion, total] = [prompt_tokens, completion_tokens, total_tokens].map(countOf);
+  if (prompt === undefined && completion === undefined && total === undefined) return undefined;
+  const cached = countOf(details.prompt_tokens_details?.cached_tokens);
+  const reasoning = countOf(details.completion_tokens_details?.reasoning_tokens);
   return {
-    promptTokens: prompt_tokens,
-    completionTokens: completion_tokens,
-    totalTokens: usage.total_tokens ?? prompt_tokens + completion_tokens,
+    promptTokens: prompt ?? 0,
+    completionTokens: completion ?? 0,
+    totalTokens: total ?? (prompt ?? 0) + (completion ?? 0),
     ...(cached && { cachedTokens: cached }),
     ...(reasoning && { reasoningTokens: reasoning }),
   };

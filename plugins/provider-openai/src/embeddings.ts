@@ -1,4 +1,4 @@
-import type { EmbedInput, EmbedOutput } from '@atoll/plugin-sdk/services/llm-provider';
+import { countOf, type EmbedInput, type EmbedOutput, listOf } from '@atoll/plugin-sdk/services/llm-provider';
 import type { Connection } from './connection.js';
 import { badAnswer, reportedError } from './errors.js';
 
@@ -7,18 +7,17 @@ export async function embed(connection: Connection, input: EmbedInput, signal: A
   const body = { model, input: input.input, encoding_format: 'float', ...(dimensions !== undefined && { dimensions }) };
   const answer = await connection.json('/embeddings', body, signal);
   if (answer.error) throw reportedError(answer);
-  const rows = answer.data as { index?: number; embedding?: unknown }[] | undefined;
-  if (!Array.isArray(rows) || rows.length !== input.input.length) {
-    throw badAnswer(`answered ${input.input.length} texts with ${rows?.length ?? 'no'} embeddings.`);
-  }
+  const rows = listOf<{ index?: unknown; embedding?: unknown } | null>(answer.data);
+  if (rows.length !== input.input.length)
+    throw badAnswer(`answered ${input.input.length} texts with ${rows.length} embeddings.`);
   const ordered = rows
-    .map((row, at) => ({ at: row.index ?? at, vector: toVector(row.embedding) }))
+    .map((row, at) => ({ at: countOf(row?.index) ?? at, vector: toVector(row?.embedding) }))
     .sort((a, b) => a.at - b.at);
-  const usage = answer.usage as { prompt_tokens?: number } | undefined;
+  const promptTokens = countOf((answer.usage as { prompt_tokens?: unknown } | null | undefined)?.prompt_tokens);
   return {
     model,
     embeddings: ordered.map(({ vector }) => vector),
-    ...(usage?.prompt_tokens !== undefined && { usage: { promptTokens: usage.prompt_tokens } }),
+    ...(promptTokens !== undefined && { usage: { promptTokens } }),
   };
 }
 

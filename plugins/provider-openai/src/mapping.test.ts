@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toChunk, toOutput } from './answer.js';
+import { ChunkReader, toOutput, toUsage } from './answer.js';
 import { Connection } from './connection.js';
 import { toVector } from './embeddings.js';
 import { reportedError, statusError } from './errors.js';
@@ -39,10 +39,55 @@ describe('answers', () => {
   });
 
   it('that say nothing give no chunk', () => {
+    const reader = new ChunkReader();
     expect(
-      toChunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] }),
+      reader.read({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] }),
     ).toBeUndefined();
-    expect(toChunk({ choices: [] })).toBeUndefined();
+    expect(reader.read({ choices: [] })).toBeUndefined();
+    const nulls = { content: null, tool_calls: null, reasoning_content: null, refusal: null };
+    expect(reader.read({ choices: [{ delta: nulls, logprobs: null }], usage: null })).toBeUndefined();
+    expect(reader.read({ choices: [{ index: null, delta: null }, null] })).toBeUndefined();
+  });
+
+  it.each(['error', 'abort', 'cancelled'])('that finish with "%s" are none', (finish_reason) => {
+    const choice = { message: { content: 'Half' }, delta: { content: 'Half' }, finish_reason };
+    const given = expect.objectContaining({
+      code: 'UPSTREAM_BAD_ANSWER',
+      message: expect.stringContaining(finish_reason) as string,
+    });
+    expect(() => toOutput({ choices: [choice] }, 'm')).toThrow(given);
+    expect(() => new ChunkReader().read({ choices: [choice] })).toThrow(given);
+  });
+
+  it('may come in parts', () => {
+    const content = [
+      { type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] },
+      { type: 'text', text: 'Hel' },
+      { type: 'text', text: 'lo' },
+    ];
+    expect(toOutput({ choices: [{ message: { content } }] }, 'm').message).toMatchObject({
+      content: 'Hello',
+      thinking: 'hm',
+    });
+    expect(new ChunkReader().read({ choices: [{ delta: { content } }] })).toEqual({ content: 'Hello', thinking: 'hm' });
+  });
+
+  it('are not lost for what stands beside them', () => {
+    const logprobs = { content: [{ token: 'x', logprob: null, bytes: null, top_logprobs: null }] };
+    const message = { content: 'x', tool_calls: null, refusal: null, reasoning_content: null };
+    const usage = { prompt_tokens: null, completion_tokens: null, total_tokens: null };
+    const output = toOutput({ choices: [{ message, finish_reason: 'stop', logprobs }], usage }, 'm');
+    expect(output).toEqual({
+      model: 'm',
+      message: { role: 'assistant', content: 'x' },
+      finishReason: 'stop',
+      logprobs: [{ token: 'x', logprob: -9999 }],
+    });
+    expect(toUsage({ prompt_tokens: 3.5, completion_tokens: -2, prompt_tokens_details: null })).toEqual({
+      promptTokens: 4,
+      completionTokens: 0,
+      totalTokens: 4,
+    });
   });
 });
 

@@ -1,5 +1,5 @@
 import { type ChatChunk, excerpt, toUpstreamError } from '@atoll/plugin-sdk/services/llm-provider';
-import { toChunk } from './answer.js';
+import { ChunkReader } from './answer.js';
 import { badAnswer } from './errors.js';
 import { SseParser } from './sse.js';
 
@@ -10,10 +10,11 @@ import { SseParser } from './sse.js';
 export async function* readStream(response: Response, server: string): AsyncGenerator<ChatChunk> {
   if (!response.body) throw badAnswer('answered without a body.');
   const parser = new SseParser();
+  const reader = new ChunkReader();
   let finished = false;
   for await (const event of events(response.body, parser, server)) {
     if (event.trim() === '[DONE]') break;
-    const chunk = toChunk(parse(event));
+    const chunk = reader.read(parse(event));
     if (!chunk) continue;
     finished ||= chunk.finishReason !== undefined;
     yield chunk;
