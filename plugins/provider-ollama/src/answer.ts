@@ -1,36 +1,32 @@
 import { AtollError } from '@atoll/plugin-sdk';
-import type {
-  ChatChunk,
-  ChatInput,
-  ChatOutput,
-  FinishReason,
-  TokenLogprob,
-  ToolCall,
-  Usage,
+import {
+  type ChatChunk,
+  type ChatInput,
+  type ChatOutput,
+  countOf,
+  type FinishReason,
+  listOf,
+  logprobsOf,
+  stringOf,
+  type ToolCall,
+  type Usage,
 } from '@atoll/plugin-sdk/services/llm-provider';
-import { badAnswer, reportedError } from './errors.js';
+import { badAnswer, reportedError, wordsOf } from './errors.js';
 
-/** One object of a native answer, as far as it can be trusted: any field may be missing. */
+/** One object of a native answer, as far as it can be trusted: any field may be missing, or something else. */
 export interface NativeAnswer {
   error?: unknown;
-  message?: { content?: string; thinking?: string; tool_calls?: NativeCall[] };
-  done?: boolean;
-  done_reason?: string;
-  prompt_eval_count?: number;
-  eval_count?: number;
-  logprobs?: NativeLogprob[];
+  message?: { content?: unknown; thinking?: unknown; tool_calls?: unknown } | null;
+  done?: unknown;
+  done_reason?: unknown;
+  prompt_eval_count?: unknown;
+  eval_count?: unknown;
+  logprobs?: unknown;
 }
 
 interface NativeCall {
-  id?: string;
-  function?: { name?: string; arguments?: unknown };
-}
-
-interface NativeLogprob {
-  token: string;
-  logprob: number;
-  bytes?: number[];
-  top_logprobs?: NativeLogprob[];
+  id?: unknown;
+  function?: { name?: unknown; arguments?: unknown } | null;
 }
 
 /** Reads the objects of one answer in their order and knows what must hold when it ends. */
@@ -42,15 +38,17 @@ export class AnswerReader {
 
   /** The chunks of one object; throws what Ollama reports in mid-stream. */
   read(answer: NativeAnswer): ChatChunk[] {
-    if (answer.error !== undefined) throw reportedError(String(answer.error), 200);
-    const { content, thinking, tool_calls = [] } = answer.message ?? {};
+    if (answer.error) throw reportedError(wordsOf(answer.error), 200);
+    const { content, thinking, tool_calls } = answer.message ?? {};
+    const calls = listOf<NativeCall | null>(tool_calls);
+    const logprobs = logprobsOf(answer.logprobs);
     const chunk: ChatChunk = {};
-    if (thinking) chunk.thinking = thinking;
-    if (content) chunk.content = content;
-    if (tool_calls.length > 0) {
-      chunk.toolCalls = tool_calls.map((call) => ({ index: this.#calls, ...toCall(call, this.#calls++) }));
+    if (stringOf(thinking)) chunk.thinking = thinking as string;
+    if (stringOf(content)) chunk.content = content as string;
+    if (calls.length > 0) {
+      chunk.toolCalls = calls.map((call) => ({ index: this.#calls, ...toCall(call, this.#calls++) }));
     }
-    if (answer.logprobs?.length) chunk.logprobs = answer.logprobs.map(toLogprob);
+    if (logprobs) chunk.logprobs = logprobs;
     const chunks = Object.keys(chunk).length > 0 ? [chunk] : [];
     return answer.done ? [...chunks, this.#finish(answer)] : chunks;
   }
@@ -65,7 +63,7 @@ export class AnswerReader {
     return { finishReason: this.#reason(answer.done_reason), usage };
   }
 
-  #reason(reason: string | undefined): FinishReason {
+  #reason(reason: unknown): FinishReason {
     if (reason === 'length') return 'length';
     // What an empty request gets: the model was loaded or unloaded, and nothing was said.
     if (reason === 'load' || reason === 'unload') throw badAnswer(`answered with "${reason}" instead of a message.`);
@@ -107,20 +105,16 @@ export function collect(model: string, chunks: readonly ChatChunk[]): ChatOutput
   };
 }
 
-function toCall({ id, function: called }: NativeCall, index: number): ToolCall {
-  if (!called?.name) throw badAnswer('sent a tool call without a name.');
-  const { arguments: values = {} } = called;
-  const text = typeof values === 'string' ? values : JSON.stringify(values);
-  return { id: id || `call_${crypto.randomUUID().slice(0, 8)}${index}`, name: called.name, arguments: text };
+function toCall(call: NativeCall | null, index: number): ToolCall {
+  const name = stringOf(call?.function?.name);
+  if (!name) throw badAnswer('sent a tool call without a name.');
+  const values = call?.function?.arguments ?? {};
+  const text = stringOf(values) ?? JSON.stringify(values);
+  return { id: stringOf(call?.id) || `call_${crypto.randomUUID().slice(0, 8)}${index}`, name, arguments: text };
 }
 
 /** Counters that are zero are left out by Ollama. */
-function usageOf({ prompt_eval_count = 0, eval_count = 0 }: NativeAnswer): Usage {
-  return { promptTokens: prompt_eval_count, completionTokens: eval_count, totalTokens: prompt_eval_count + eval_count };
-}
-
-const toToken = ({ token, logprob, bytes }: NativeLogprob) => ({ token, logprob, ...(bytes && { bytes }) });
-
-function toLogprob(native: NativeLogprob): TokenLogprob {
-  return { ...toToken(native), ...(native.top_logprobs && { top: native.top_logprobs.map(toToken) }) };
+function usageOf({ prompt_eval_count, eval_count }: NativeAnswer): Usage {
+  const [promptTokens, completionTokens] = [countOf(prompt_eval_count) ?? 0, countOf(eval_count) ?? 0];
+  return { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens };
 }

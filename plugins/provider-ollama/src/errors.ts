@@ -1,5 +1,5 @@
 import { AtollError, type ErrorCode } from '@atoll/plugin-sdk';
-import { excerpt } from '@atoll/plugin-sdk/services/llm-provider';
+import { excerpt, stringOf } from '@atoll/plugin-sdk/services/llm-provider';
 
 /** What Ollama says, by its wording: the same sentence comes as a status at the start and as a line in mid-stream. */
 const SAYINGS: readonly [RegExp, ErrorCode][] = [
@@ -46,6 +46,12 @@ export function statusError(status: number, body: string): AtollError {
   }
   if (typeof said === 'object' && said !== null) said = (said as { message?: unknown }).message;
   return reportedError(typeof said === 'string' ? said : '', status);
+}
+
+/** Ollama reports in words; others send an object with a message. */
+export function wordsOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return String(error);
+  return stringOf((error as { message?: unknown }).message) ?? JSON.stringify(error);
 }
 
 export const badAnswer = (what: string): AtollError =>

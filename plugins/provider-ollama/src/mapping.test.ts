@@ -80,6 +80,25 @@ describe('answers', () => {
     expect(new AnswerReader(input).read({ done: true, eval_count: 3 })).toMatchObject([{ finishReason: 'stop' }]);
   });
 
+  it('are not lost for what stands beside them', () => {
+    const reader = new AnswerReader(input);
+    const message = { content: 'Hi', thinking: null, tool_calls: null };
+    const logprobs = [{ token: 'Hi', logprob: null, top_logprobs: null }];
+    const chunks = [
+      ...reader.read({ error: null, message, logprobs }),
+      ...reader.read({ message: null, done: true, done_reason: 'stop', prompt_eval_count: null, eval_count: 2.5 }),
+    ];
+    expect(collect('m', chunks)).toEqual({
+      model: 'm',
+      message: { role: 'assistant', content: 'Hi' },
+      finishReason: 'stop',
+      usage: { promptTokens: 0, completionTokens: 3, totalTokens: 3 },
+      logprobs: [{ token: 'Hi', logprob: -9999 }],
+    });
+    const call = { function: { name: 'f', arguments: null } };
+    expect(reader.read({ message: { tool_calls: [call] } })).toMatchObject([{ toolCalls: [{ arguments: '{}' }] }]);
+  });
+
   it('without the call that was required are errors', () => {
     const reader = new AnswerReader({ ...input, tools: [tool], toolChoice: 'required' });
     reader.read({ message: { content: 'no' } });
@@ -91,6 +110,7 @@ describe('answers', () => {
     expect(read('server busy, please try again.  maximum pending requests exceeded')).toThrow(
       expect.objectContaining({ code: 'UPSTREAM_BUSY' }),
     );
+    expect(() => new AnswerReader(input).read({ error: { message: 'an object' } })).toThrow('Ollama: an object');
     expect(read('cudaMalloc failed: out of memory')).toThrow(expect.objectContaining({ code: 'UPSTREAM_ERROR' }));
   });
 });

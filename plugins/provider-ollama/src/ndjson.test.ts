@@ -34,6 +34,12 @@ describe('NDJSON', () => {
     expect(await pass([encode('{"a":1}\r\n\n{"b":2}')])).toBe('{"a":1}\n{"b":2}\n');
   });
 
+  it('makes words of an error, and nothing of one that is null', async () => {
+    expect(await pass([encode('{"a":1}\n{"error":"in words"}\n')])).toBe('{"a":1}\n{"error":"in words"}\n');
+    expect(await pass([encode('{"error":{"message":"an object"}}\n')])).toBe('{"error":"an object"}\n');
+    expect(await pass([encode('{"a":1,"error":null}\n')])).toBe('{"a":1}\n');
+  });
+
   it.each(['<html></html>\n', '{"a":1}\n{"b":', '[1]\n', 'null\n', '{"a":1}\nnoise\n{"done":true}\n'])(
     'fails on %j',
     async (text) => {

@@ -1,5 +1,5 @@
 import { excerpt } from '@atoll/plugin-sdk/services/llm-provider';
-import { badAnswer } from './errors.js';
+import { badAnswer, wordsOf } from './errors.js';
 
 /** No line of an honest server is longer. */
 const MAX_LINE = 8_388_608;
@@ -26,13 +26,16 @@ export class LineGuard implements Transformer<Uint8Array, Uint8Array> {
   }
 
   #pass(lines: string[], controller: TransformStreamDefaultController<Uint8Array>): void {
-    const whole = lines.map((line) => line.trim()).filter((line) => line !== '');
-    for (const line of whole) check(line);
+    const whole = lines
+      .map((line) => line.trim())
+      .filter((line) => line !== '')
+      .map(checked);
     if (whole.length > 0) controller.enqueue(this.#encoder.encode(`${whole.join('\n')}\n`));
   }
 }
 
-function check(line: string): void {
+/** The line, if it is one. The client makes an error of each `error` in it, even of null, and takes it for text. */
+function checked(line: string): string {
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -42,4 +45,7 @@ function check(line: string): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw badAnswer(`sent something that is not an object: ${excerpt(line)}`);
   }
+  if (!('error' in value)) return line;
+  const { error, ...rest } = value;
+  return JSON.stringify(error ? { error: wordsOf(error) } : rest);
 }

@@ -2,6 +2,7 @@ import type { Log, ServiceCall } from '@atoll/plugin-sdk';
 import {
   type ChatChunk,
   type ChatInput,
+  countOf,
   type EmbedInput,
   type EmbedOutput,
   serverUrl,
@@ -11,7 +12,7 @@ import { AnswerReader, collect, type NativeAnswer } from './answer.js';
 import { type Config, settingsOf } from './config.js';
 import { ask, exchange } from './connection.js';
 import { assertFits, assertNotCut, sizeOf } from './context.js';
-import { badAnswer, reportedError } from './errors.js';
+import { badAnswer, reportedError, wordsOf } from './errors.js';
 import { listModels } from './list.js';
 import { ModelFactsCache, thinkOf } from './model-facts.js';
 import { type NativeRequest, toNative } from './request.js';
@@ -74,13 +75,13 @@ export class OllamaProvider {
     };
     const answer = await ask(this.config.host, signal, (client) => client.embed(request));
     const { embeddings, prompt_eval_count, error } = (answer ?? {}) as Partial<typeof answer> & { error?: unknown };
-    if (error !== undefined) throw reportedError(String(error), 200);
+    if (error) throw reportedError(wordsOf(error), 200);
     if (!Array.isArray(embeddings) || embeddings.length !== input.length) {
       throw badAnswer(
         `answered ${input.length} texts with ${Array.isArray(embeddings) ? embeddings.length : 'no'} embeddings.`,
       );
     }
-    return { model, embeddings, usage: { promptTokens: prompt_eval_count ?? 0 } };
+    return { model, embeddings, usage: { promptTokens: countOf(prompt_eval_count) ?? 0 } };
   }
 
   /** The request to send, and the check of what came back. */
