@@ -1,5 +1,6 @@
-import type { Services } from '@atoll/plugin-sdk';
+import { AtollError, type Services } from '@atoll/plugin-sdk';
 import { llm } from '@atoll/plugin-sdk/services/llm';
+import { MOST_NUMBERS } from './embedding-batches.js';
 import type { Router } from './router.js';
 
 /** The `llm` service: the same models for other plugins, in provider-neutral words. */
@@ -18,8 +19,19 @@ export function provideLlm(services: Services, router: Router): void {
         release();
       }
     },
-    embed: (input, { signal }) => held(router, input, () => router.embed(input, { signal })),
+    embed: (input, { signal }) =>
+      held(router, input, () => router.embed(input, { signal }, (length) => assertFits(input.input.length, length))),
   });
+}
+
+/** What a plugin answers to another goes in one piece. */
+function assertFits(texts: number, length: number): void {
+  if (texts * length <= MOST_NUMBERS) return;
+  const most = Math.floor(MOST_NUMBERS / length);
+  throw new AtollError(
+    'BAD_REQUEST',
+    `${texts} vectors of ${length} numbers do not fit into one answer; embed at most ${most} texts at once.`,
+  );
 }
 
 /** Plugins share the memory with the callers of `/v1`. */

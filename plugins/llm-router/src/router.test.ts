@@ -49,6 +49,23 @@ const local = provider('provider-local', [
 const remote = provider('remote', [{ id: 'org/both:x' }, { id: 'r' }]);
 const messages = [{ role: 'user', content: 'Hi' }];
 
+/** Long vectors that begin with the length of the text; never too many at once. */
+const vectors = {
+  id: 'vectors',
+  definition: definePlugin(({ services }) => {
+    services.provide(llmProvider, {
+      models: () => ({ models: [{ id: 'long' }] }),
+      chat: () => Promise.reject(new Error('no chat')),
+      async *chatStream() {},
+      embed: ({ model, input }) => {
+        if (input.length * 2_048 > 250_000) throw new AtollError('PLUGIN_BAD_RESPONSE', 'too much');
+        const embeddings = input.map(({ length }) => [length, ...new Array<number>(2_047).fill(0.015625)]);
+        return { model, embeddings, usage: { promptTokens: input.length } };
+      },
+    });
+  }) as PluginDefinition<never>,
+};
+
 interface Reply {
   message: { content: string };
   model: string;
@@ -178,6 +195,28 @@ describe('streams', () => {
       expect(text).toContain('"code":"UPSTREAM_BAD_ANSWER"');
     },
   );
+});
+
+describe('embeddings', () => {
+  const input = Array.from({ length: 600 }, (_, at) => 'x'.repeat(at + 1));
+
+  it.each(['float', 'base64'] as const)('of many texts come whole and in order, as %s', async (encoding_format) => {
+    const { url } = await start([vectors]);
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+    const { data, model, usage } = await client.embeddings.create({ model: 'vectors/long', input, encoding_format });
+    expect(data).toHaveLength(600);
+    expect(data.map(({ index }) => index)).toEqual(input.map((_, at) => at));
+    if (encoding_format === 'float')
+      expect(data.map(({ embedding }) => embedding[0])).toEqual(input.map(({ length }) => length));
+    expect([model, usage.total_tokens]).toEqual(['vectors/long', 600]);
+  });
+
+  it('that do not fit into one answer to a plugin are refused in words', async () => {
+    const { service } = await start([vectors]);
+    const embed = (texts: string[]) => service('llm').embed!({ model: 'vectors/long', input: texts });
+    await expect(embed(input)).rejects.toThrow(/embed at most 97 texts at once/);
+    await expect(embed(input.slice(0, 97))).resolves.toBeDefined();
+  });
 });
 
 describe('responses', () => {

@@ -8,6 +8,7 @@ import {
   type RoutedEmbedInput,
 } from '@atoll/plugin-sdk/services/llm-provider';
 import type { Config } from './config.js';
+import { embedInBatches } from './embedding-batches.js';
 import { InFlight } from './in-flight.js';
 import { Catalogs } from './models/catalog.js';
 import { Resolver, type Target } from './models/resolver.js';
@@ -55,11 +56,17 @@ export class Router {
     }
   }
 
-  async embed(input: RoutedEmbedInput, options: CallOptions): Promise<EmbedOutput> {
+  /** `onLength` is told how long the vectors are before all have been made, and may throw. */
+  async embed(
+    input: RoutedEmbedInput,
+    options: CallOptions,
+    onLength?: (length: number) => void,
+  ): Promise<EmbedOutput> {
     const target = await this.resolver.resolve(input.model, 'embed', options.signal);
     try {
-      const output = await this.#provider(target).embed({ ...input, model: target.model }, options);
-      return { ...output, model: target.id };
+      const provider = this.#provider(target);
+      const ask = (batch: string[]) => provider.embed({ ...input, input: batch, model: target.model }, options);
+      return { ...(await embedInBatches(input.input, ask, onLength)), model: target.id };
     } catch (error) {
       throw await this.resolver.explain(error, target, options.signal);
     }

@@ -1,5 +1,6 @@
 import { type Http, Type } from '@atoll/plugin-sdk';
 import type { Router } from '../router.js';
+import { embeddingResponse } from './embedding-answer.js';
 import { addJsonRoute } from './json-route.js';
 import { badRequest, unsupported } from './problem.js';
 import { defined, optional } from './schema.js';
@@ -15,24 +16,30 @@ const Body = Type.Object({
 
 export function addEmbeddingsRoute(http: Http, router: Router): void {
   const schemas = { body: Body, summary: 'Embed texts' };
-  addJsonRoute(http, router.inFlight, '/embeddings', schemas, async (body, { signal }) => {
+  addJsonRoute(http, router.inFlight, '/embeddings', schemas, async (body, { signal, done }) => {
     const { encoding_format: format = 'float' } = body;
     if (format !== 'float' && format !== 'base64' && format !== null)
       throw badRequest('encoding_format must be float or base64.');
     const input = readInput(body.input);
-    const { model, embeddings, usage } = await router.embed(
-      { input, ...defined({ model: body.model, dimensions: body.dimensions }) },
-      { signal },
-    );
-    const tokens = usage?.promptTokens ?? 0;
-    return {
-      object: 'list',
-      data: embeddings.map((vector, index) => {
-        return { object: 'embedding', index, embedding: format === 'base64' ? toBase64(vector) : vector };
-      }),
-      model,
-      usage: { prompt_tokens: tokens, total_tokens: tokens },
+    let release = () => {};
+    const onEnd = () => {
+      release();
+      done();
     };
+    try {
+      const output = await router.embed(
+        { input, ...defined({ model: body.model, dimensions: body.dimensions }) },
+        { signal },
+        // A number takes eight bytes, as a byte of a request does by the time it is answered.
+        (length) => {
+          release = router.inFlight.takeBytes(length * input.length);
+        },
+      );
+      return embeddingResponse(output, format ?? 'float', onEnd);
+    } catch (error) {
+      onEnd();
+      throw error;
+    }
   });
 }
 
@@ -48,16 +55,4 @@ function readInput(input: unknown): string[] {
   if (texts.length > MOST_INPUTS)
     throw badRequest(`input has ${texts.length} texts; ${MOST_INPUTS} are allowed at once.`);
   return texts;
-}
-
-/** Little-endian 32-bit floats, as OpenAI's clients expect them. */
-function toBase64(vector: readonly number[]): string {
-  const view = new DataView(new ArrayBuffer(vector.length * 4));
-  vector.forEach((value, index) => {
-    view.setFloat32(index * 4, value, true);
-  });
-  const bytes = new Uint8Array(view.buffer);
-  let binary = '';
-  for (let at = 0; at < bytes.length; at += 4096) binary += String.fromCharCode(...bytes.subarray(at, at + 4096));
-  return btoa(binary);
 }
