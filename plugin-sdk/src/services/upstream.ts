@@ -60,6 +60,13 @@ export function toUpstreamError(thrown: unknown, server: string): unknown {
   );
 }
 
+/** What a `retry-after` header says, in seconds or as a date, as a member of an error. Nothing when it says nothing. */
+export function retryAfterOf(headers: Headers, now = Date.now()): { retryAfter?: number } {
+  const said = headers.get('retry-after')?.trim() ?? '';
+  const seconds = /^\d+(?:\.\d+)?$/.test(said) ? Number(said) : (Date.parse(said) - now) / 1000;
+  return seconds > 0 ? { retryAfter: Math.ceil(seconds) } : {};
+}
+
 /** The start of an answer that made no sense, for the error message. */
 export function excerpt(text: string, length = 120): string {
   const flat = text.replace(/\s+/g, ' ').trim();

@@ -55,7 +55,7 @@ function guardedFetch(host: string, signal: AbortSignal, framed: boolean): Fetch
     } catch (error) {
       throw toUpstreamError(error, `Ollama at ${host}`);
     }
-    if (!response.ok) throw statusError(response.status, await response.text().catch(() => ''));
+    if (!response.ok) throw statusError(response.status, await response.text().catch(() => ''), response.headers);
     if (!response.body) throw badAnswer('answered without a body.');
     if (!framed) return response;
     const { status, headers } = response;

@@ -130,6 +130,12 @@ describe('errors', () => {
     expect([error.code, error.status]).toEqual([code, expected]);
   });
 
+  it('keep the time to wait', () => {
+    const headers = new Headers({ 'retry-after': '9' });
+    for (const status of [429, 503])
+      expect(statusError(status, '{"error":"server busy"}', headers).extras.retryAfter).toBe(9);
+  });
+
   it('are read by their words in mid-stream', () => {
     expect(reportedError('model "x" not found, try pulling it first', 200).code).toBe('MODEL_NOT_FOUND');
   });

@@ -1,5 +1,5 @@
 import { AtollError, type ErrorExtras } from '@atoll/plugin-sdk';
-import { excerpt } from '@atoll/plugin-sdk/services/llm-provider';
+import { excerpt, retryAfterOf } from '@atoll/plugin-sdk/services/llm-provider';
 
 /** An error object of OpenAI and its imitators; some of them send only a text. */
 interface Reported {
@@ -13,8 +13,7 @@ export const badAnswer = (what: string): AtollError =>
 
 /** The error of an answer whose status is not 2xx. Its body may be anything, whatever its type claims. */
 export function statusError(status: number, body: string, headers: Headers): AtollError {
-  const retryAfter = Number(headers.get('retry-after'));
-  const extras = retryAfter > 0 ? { retryAfter: Math.ceil(retryAfter) } : {};
+  const extras = retryAfterOf(headers);
   let parsed: unknown;
   try {
     parsed = JSON.parse(body);
