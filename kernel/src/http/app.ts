@@ -86,7 +86,10 @@ function kernelRouter(deps: HttpAppDeps): Router {
     tag: 'system',
     permission: 'public',
     summary: 'This document',
-    handle: () => openApi.document(),
+    handle: (_, ctx) => {
+      ctx.type = 'application/json';
+      return openApi.document();
+    },
   };
   all.push(document);
   for (const route of all) mountKernelRoute(router, route, { recorder: deps.audit?.trail, limits: deps.limits });

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import { countValues } from '../sandbox/host/guest-json.js';
 import { whereJsonBreaks } from './json-error.js';
 
 const tooLarge = (limit: number) => new AtollError('BODY_TOO_LARGE', `The body may have at most ${limit} bytes.`);
@@ -52,10 +53,11 @@ function discard(request: IncomingMessage): void {
 const JSON_TYPE = /^application\/(?:[a-z0-9.+-]{1,100}\+)?json\s*(?:;|$)/i;
 const OTHER_CHARSET = /;\s*charset\s*=\s*(?!"?utf-?8"?\s*(?:;|$))/i;
 
-/** The body as JSON. Throws UNSUPPORTED_MEDIA_TYPE or INVALID_JSON. */
+/** The body as JSON. Throws UNSUPPORTED_MEDIA_TYPE, INVALID_JSON, or VALIDATION_FAILED for too many values. */
 export function parseJson(body: Buffer, headers: IncomingHttpHeaders | Record<string, string>): unknown {
   checkType(headers['content-type'], headers['content-encoding']);
   if (!isUtf8(body)) throw new AtollError('INVALID_JSON', 'The body is not UTF-8.');
+  countValues(body);
   const text = body.toString('utf8');
   try {
     return JSON.parse(text);

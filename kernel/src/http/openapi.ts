@@ -13,7 +13,7 @@ const PROBLEM = { $ref: '#/components/responses/Problem' };
 
 /** The OpenAPI 3.1 document of the kernel's and all active plugins' routes; made anew when the route table has changed. */
 export class OpenApi {
-  #cached: { generation: number; document: object } | undefined;
+  #cached: { generation: number; json: string } | undefined;
 
   constructor(
     private readonly kernel: readonly KernelRoute[],
@@ -21,10 +21,11 @@ export class OpenApi {
     private readonly version: string,
   ) {}
 
-  document(): object {
+  /** As JSON: it may be asked for often, and be large. */
+  document(): string {
     const { generation } = this.routes;
-    if (this.#cached?.generation !== generation) this.#cached = { generation, document: this.#build() };
-    return this.#cached.document;
+    if (this.#cached?.generation !== generation) this.#cached = { generation, json: JSON.stringify(this.#build()) };
+    return this.#cached.json;
   }
 
   #build(): object {

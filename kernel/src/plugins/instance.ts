@@ -146,7 +146,11 @@ export class PluginInstance {
       traceparent: newTraceparent(),
     });
     this.handoff = parseHandoff(reply.meta);
-    await this.call({ meta: { m: 'health' }, timeoutMs, traceparent: newTraceparent() });
+    await this.call({ meta: { m: 'health' }, timeoutMs, traceparent: newTraceparent() }).catch((error: AtollError) => {
+      throw error.code === 'PLUGIN_TIMEOUT'
+        ? new AtollError('PLUGIN_START_FAILED', 'Its health check did not answer in time.')
+        : error;
+    });
   }
 
   registerRoute(index: number, registration: RouteRegistration): void {

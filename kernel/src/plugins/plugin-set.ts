@@ -9,6 +9,7 @@ import { manifestOf, type PluginRecord } from './record.js';
 import type { Reconciler, Swapped } from './reconciler.js';
 import type { DesiredState, DesiredStateStore } from './state-store.js';
 import type { PluginLogLine, SwapOptions } from './types.js';
+import { Turns } from '../turns.js';
 
 /** One step of a change: the plugin in this folder from now on, or none. */
 export interface PluginChange {
@@ -148,6 +149,7 @@ export class PluginSet {
       restarts: 0,
       following: {},
       retiring: new Set(),
+      exchanges: new Turns(),
       solo: false,
     };
     this.reconciler.records.set(id, record);

@@ -1,4 +1,4 @@
-import type { AtollError } from '@atoll/plugin-sdk/contract';
+import { AtollError } from '@atoll/plugin-sdk/contract';
 import { type GraphNode, type PluginFolder, type PluginManifest, planStart } from '@atoll/registry';
 import type { Config } from '../config/index.js';
 import type { EventBus } from '../events/index.js';
@@ -35,6 +35,11 @@ export interface ReconcilerDeps {
   fakes?: Fakes;
 }
 
+interface Exchange extends SwapOptions {
+  /** Only this instance is to be replaced; without it, whichever runs. */
+  replaces?: PluginInstance;
+}
+
 /** What `plugin.swapped` tells. */
 export interface Swapped {
   id: string;
@@ -62,6 +67,8 @@ export class Reconciler {
   /** Instances whose cells are given up: others of the same version take over. */
   readonly #moved = new WeakSet<PluginInstance>();
   readonly #turns = new Turns();
+  /** What goes on beside the turns. */
+  readonly #besides = new Set<Promise<void>>();
   #closing = false;
 
   constructor(private readonly deps: ReconcilerDeps) {
@@ -79,6 +86,7 @@ export class Reconciler {
     const records = [...this.records.values()];
     for (const record of records) clearTimeout(record.restart);
     await this.#turns.idle();
+    await Promise.all(this.#besides);
     await Promise.all(records.map((record) => this.stop(record, 'stopped')));
     await Promise.all(records.flatMap(({ retiring }) => [...retiring].map((one) => one.stop())));
   }
@@ -153,11 +161,14 @@ export class Reconciler {
       await this.#launchInto(record, record.folder);
       return true;
     } catch (error) {
-      const { code, message } = error as AtollError;
-      this.log(record, { time: new Date().toISOString(), level: 'error', message: `start failed: ${message}` });
-      this.set(record, 'failed', `${message} (${code})`);
+      this.#tellFailed(record, error as AtollError);
       return false;
     }
+  }
+
+  #tellFailed(record: PluginRecord, { code, message }: AtollError): void {
+    this.log(record, { time: new Date().toISOString(), level: 'error', message: `start failed: ${message}` });
+    this.set(record, 'failed', `${message} (${code})`);
   }
 
   async #launchInto(record: PluginRecord, folder: PluginFolder): Promise<void> {
@@ -171,7 +182,7 @@ export class Reconciler {
    * Starts another version beside the running one and puts it in its place. When that fails, the running one has never stopped. Resolves with
    * what is to be told of it, with the change that it belongs to.
    */
-  async swap(record: PluginRecord, folder: PluginFolder, options: SwapOptions = {}): Promise<Swapped> {
+  async swap(record: PluginRecord, folder: PluginFolder, options: Exchange = {}): Promise<Swapped> {
     const clash = mountClash(folder, this.records.values(), record);
     if (clash) throw clash;
     const began = performance.now();
@@ -210,11 +221,16 @@ export class Reconciler {
   }
 
   /** Puts a healthy candidate in the place of the running version, if there is one. When that fails, the candidate is gone and all is as it was. */
-  async exchange(
+  exchange(record: PluginRecord, folder: PluginFolder, candidate: PluginInstance, options?: Exchange): Promise<void> {
+    // One after the other: a plugin that crashed or is moved is exchanged beside the turns.
+    return record.exchanges.run(() => this.#exchange(record, folder, candidate, options));
+  }
+
+  async #exchange(
     record: PluginRecord,
     folder: PluginFolder,
     candidate: PluginInstance,
-    { discardState = false }: SwapOptions = {},
+    { discardState = false, replaces }: Exchange = {},
   ): Promise<void> {
     const before = record.instance;
     const resume = before?.pause();
@@ -223,6 +239,8 @@ export class Reconciler {
     try {
       const commitRoutes = this.deps.routes.prepare(folder.manifest.id, candidate.routes);
       if (before && !discardState) await handOver(before, candidate);
+      if (record.instance !== before || (replaces && replaces !== before))
+        throw new AtollError('CONFLICT', `${candidate.id} has changed meanwhile.`);
       // From here on nothing can fail, and nothing else runs until the candidate is the running one.
       commitRoutes();
       clearTimeout(record.restart);
@@ -314,10 +332,33 @@ export class Reconciler {
     }
     record.restarts++;
     this.set(record, 'starting', fate.message);
-    record.restart = setTimeout(() => {
-      delete record.restart;
-      void this.exclusive(() => this.reconcile());
-    }, verdict.restartInMs);
+    record.restart = setTimeout(() => this.#beside(this.#recover(record)), verdict.restartInMs);
+  }
+
+  /**
+   * Starts a plugin again that has crashed. Beside whatever else changes: that may take as long as another plugin's start takes. What has
+   * become of the plugin meanwhile counts for more.
+   */
+  async #recover(record: PluginRecord): Promise<void> {
+    const { folder, restart } = record;
+    const goesOn = () => record.restart === restart && record.folder === folder && !this.#closing;
+    try {
+      const candidate = await this.#launcher.launch(record, folder, this.effectiveConfig(record, folder));
+      if (goesOn()) return await this.exchange(record, folder, candidate);
+      await candidate.stop();
+    } catch (error) {
+      if (goesOn()) {
+        delete record.restart;
+        this.#tellFailed(record, error as AtollError);
+      }
+    }
+    if (!this.#closing) await this.exclusive(() => this.reconcile());
+  }
+
+  /** Work that takes no turn. */
+  #beside(work: Promise<void>): void {
+    this.#besides.add(work);
+    void work.finally(() => this.#besides.delete(work));
   }
 
   /** It was moved to another cell, and crashed where it was by what it still had to finish. That it runs elsewhere by now is its restart. */
@@ -333,15 +374,16 @@ export class Reconciler {
 
   /** Its cell is given up for another plugin's sake: a new instance takes over, this one finishes what it has. */
   #onEvict(record: PluginRecord, instance: PluginInstance): void {
-    void this.exclusive(async () => {
-      if (record.canary?.candidate === instance) record.canary.rollBack('Its cell had to be given up.');
-      if (record.instance !== instance || this.#closing) return;
-      this.#moved.add(instance);
-      await this.swap(record, record.folder).then(
+    if (record.canary?.candidate === instance) record.canary.rollBack('Its cell had to be given up.');
+    if (record.instance !== instance || this.#closing) return;
+    this.#moved.add(instance);
+    // Beside whatever else changes: its cell does not wait.
+    this.#beside(
+      this.swap(record, record.folder, { replaces: instance }).then(
         (swapped) => this.tellSwapped([swapped]),
         () => {},
-      );
-    });
+      ),
+    );
   }
 
   effectiveConfig({ storedConfig }: PluginRecord, { manifest }: PluginFolder): Record<string, unknown> {

@@ -3,6 +3,7 @@ import type { Canary } from './canary/canary.js';
 import type { CanaryView } from './canary/canary-view.js';
 import type { CrashPolicy } from './crash-policy.js';
 import type { PluginInstance } from './instance.js';
+import type { Turns } from '../turns.js';
 import type { LogRing } from './log-ring.js';
 import type { Following, PluginInfo, PluginState } from './types.js';
 
@@ -31,8 +32,10 @@ export interface PluginRecord {
   /** How the latest one stands, or ended. */
   lastCanary?: CanaryView;
   following: Following;
-  /** A restart that waits out its delay. */
+  /** A restart that waits out its delay, or is under way. */
   restart?: NodeJS.Timeout;
+  /** Exchanges of its running version, one after the other. */
+  readonly exchanges: Turns;
 }
 
 export const manifestOf = (record: PluginRecord): PluginManifest => record.folder.manifest;

@@ -9,6 +9,13 @@ it('lets a version register so much, and no more', () => {
   expect(() => budget.spend(null)).toThrow(flooding);
 });
 
+it('counts the texts of all registrations together', () => {
+  const budget = new RegistrationBudget('p');
+  const spend = () => budget.spend({ description: 'x'.repeat(200_000) });
+  for (let n = 0; n < 5; n++) spend();
+  expect(spend).toThrow(flooding);
+});
+
 it('counts the patterns of all schemas together', () => {
   const budget = new RegistrationBudget('p');
   const spend = () =>

@@ -4,6 +4,8 @@ import { patternSize } from '../schema/index.js';
 const MAX_REGISTRATIONS = 2_000;
 /** Objects and lists in all that is registered, which are schemas mostly: as many take a tenth of a second to compile. */
 const MAX_PARTS = 20_000;
+/** Characters of all texts in what is registered: it is shown in /openapi.json. */
+const MAX_TEXT = 1_048_576;
 /** Instructions of all patterns in these schemas: as many take a fifth of a second to compile. */
 const MAX_PATTERNS = 50_000;
 
@@ -11,6 +13,7 @@ const MAX_PATTERNS = 50_000;
 export class RegistrationBudget {
   #registrations = 0;
   #parts = 0;
+  #text = 0;
   #patterns = 0;
 
   constructor(private readonly plugin: string) {}
@@ -26,6 +29,7 @@ export class RegistrationBudget {
   }
 
   #count(value: unknown): void {
+    if (typeof value === 'string') return this.#countText(value);
     if (typeof value !== 'object' || value === null) return;
     if (++this.#parts > MAX_PARTS)
       throw new AtollError(
@@ -35,8 +39,15 @@ export class RegistrationBudget {
     for (const [name, member] of Object.entries(value)) {
       if (name === 'pattern' && typeof member === 'string') this.#countPatterns([member]);
       if (name === 'patternProperties') this.#countPatterns(Object.keys(member ?? {}));
+      this.#countText(name);
       this.#count(member);
     }
+  }
+
+  #countText(text: string): void {
+    this.#text += text.length;
+    if (this.#text > MAX_TEXT)
+      throw new AtollError('PLUGIN_FLOODING', `What ${this.plugin} registers has more than ${MAX_TEXT} characters.`);
   }
 
   #countPatterns(patterns: readonly string[]): void {

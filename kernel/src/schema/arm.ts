@@ -1,6 +1,6 @@
 import type { JsonSchema } from '@atoll/plugin-sdk/contract';
 import { Compile } from 'typebox/compile';
-import { stepOf } from './budget.js';
+import { spend, stepOf } from './budget.js';
 import { KEYWORDS } from './keywords.js';
 import { LinearPattern } from './linear-pattern.js';
 
@@ -81,7 +81,11 @@ function canonical(value: unknown): unknown {
   return `{${JSON.stringify(value, sortedKeys)}`;
 }
 
+/** Steps for one value: it is copied, sorted and written. */
+const CANONICAL_COST = 10;
+
 function sortedKeys(_key: string, value: unknown): unknown {
+  spend(CANONICAL_COST);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

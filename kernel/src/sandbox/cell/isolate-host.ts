@@ -39,6 +39,8 @@ const MAX_LOCAL_CALLS = 256;
 /** Arguments of a local operation, in characters; parsing them holds up all guests of the cell. Its data does not count. */
 const MAX_LOCAL_META = 1_048_576;
 
+/** Of an error that nobody caught, in characters. */
+const MAX_STACK = 8_000;
 const LOG = '{"m":"log"}';
 /** What the runtime sends on its own, by its meta, and how large it may be, in characters. It cuts longer lines itself. */
 const MAX_EVENT: Readonly<Record<string, number | undefined>> = Object.assign(Object.create(null), {
@@ -194,7 +196,8 @@ export class IsolateHost {
     if (failure === 'memory') return this.#end('memory', 'The plugin ran out of memory.');
     if (failure === 'disposed') return this.#end('crashed', 'The isolate is gone.');
     // An unhandled rejection or a throw in a callback: the plugin's own bug, and it goes on.
-    this.#log('error', `Uncaught: ${message}`, error instanceof GuestRunError ? error.guestStack : undefined);
+    if (this.#mayLog(true))
+      this.#log('error', `Uncaught: ${message}`, error instanceof GuestRunError ? error.guestStack : undefined);
   }
 
   #onPost(head: unknown, text: unknown, buffers: unknown[]): void {
@@ -237,9 +240,13 @@ export class IsolateHost {
     if (limit === undefined) return this.#end('protocol', 'The plugin posted an event of no known kind.');
     const fits = (frame.body?.length ?? 0) <= limit;
     if (frame.meta !== LOG) return fits ? this.#toKernel(frame) : undefined;
+    if (this.#mayLog(fits)) this.#toKernel(frame);
+  }
+
+  #mayLog(fits: boolean): boolean {
     const { pass, dropped } = this.#logs.take(fits);
     if (dropped > 0) this.#log('warn', `${dropped} log lines were dropped: more than the allowed rate, or too long.`);
-    if (pass) this.#toKernel(frame);
+    return pass;
   }
 
   async #onLocalCall(frame: Frame): Promise<void> {
@@ -258,7 +265,8 @@ export class IsolateHost {
   }
 
   #log(level: string, message: string, stack?: string): void {
-    const body = JSON.stringify({ level, message, ...(stack && { fields: { stack } }) });
+    const fields = stack && { fields: { stack: stack.slice(0, MAX_STACK) } };
+    const body = JSON.stringify({ level, message: message.slice(0, MAX_STACK), ...fields });
     this.options.send({
       type: FrameType.EVENT,
       isolate: this.options.isolate,

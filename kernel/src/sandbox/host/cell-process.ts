@@ -84,10 +84,9 @@ export class CellProcess {
     try {
       const text = await new Promise<string>((resolve, reject) => {
         this.#control.set(id, { resolve, reject });
-        timer = setTimeout(
-          () => reject(new AtollError('DEADLINE_EXCEEDED', `The cell did not answer "${meta.m}".`)),
-          timeoutMs,
-        );
+        const late = () => reject(new AtollError('DEADLINE_EXCEEDED', `The cell did not answer "${meta.m}".`));
+        // After the sockets were read: when it is the kernel that was held up, the answer is there already.
+        timer = setTimeout(() => setImmediate(late), timeoutMs);
         const kind = body === undefined ? BodyKind.NONE : BodyKind.TEXT;
         this.send({ type: FrameType.CALL, isolate: 0, id, kind, meta: JSON.stringify(meta), body });
       });

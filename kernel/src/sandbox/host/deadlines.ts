@@ -1,3 +1,6 @@
+/** A tick that is later by this has been held up, in ms. */
+const HELD_UP_MS = 100;
+
 /**
  * Fires callbacks at or shortly after a point in time. One timer for all, because every call has a deadline and few reach it. Times are those of
  * `performance.now()`: a system clock that is set must neither end what has time left nor keep what has none.
@@ -5,6 +8,7 @@
 export class Deadlines {
   readonly #buckets = new Map<number, Set<Deadline>>();
   #timer: NodeJS.Timeout | undefined;
+  #ticked = 0;
 
   constructor(
     /** Lateness allowed, in ms. */
@@ -22,11 +26,20 @@ export class Deadlines {
     }
     const deadline = new Deadline(at, onMissed, bucket);
     bucket.add(deadline);
-    this.#timer ??= setInterval(() => this.#tick(), this.resolutionMs);
+    this.#timer ??= this.#begin();
     return deadline;
   }
 
   #tick(): void {
+    const now = this.now();
+    const heldUp = now - this.#ticked > this.resolutionMs + HELD_UP_MS;
+    this.#ticked = now;
+    // Not before the sockets were read: when it is the kernel that was held up, many an answer is there already.
+    if (heldUp) setImmediate(() => this.#miss());
+    else this.#miss();
+  }
+
+  #miss(): void {
     const slot = Math.floor(this.now() / this.resolutionMs);
     for (const [key, bucket] of this.#buckets) {
       if (key > slot && bucket.size > 0) continue;
@@ -36,6 +49,11 @@ export class Deadlines {
     if (this.#buckets.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  #begin(): NodeJS.Timeout {
+    this.#ticked = this.now();
+    return setInterval(() => this.#tick(), this.resolutionMs);
   }
 
   dispose(): void {

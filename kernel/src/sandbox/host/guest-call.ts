@@ -64,6 +64,11 @@ export class GuestCall {
     readonly reject: (error: AtollError) => void,
   ) {}
 
+  /** Of its body. */
+  get bytes(): number {
+    return this.request.body?.length ?? 0;
+  }
+
   /** When it has to be answered, by `performance.now()`. */
   get expires(): number {
     return this.deadline?.at ?? performance.now() + this.request.timeoutMs;
@@ -100,7 +105,9 @@ export function errorFromGuest(meta: string): { error: AtollError; stack?: strin
     const wire = JSON.parse(meta) as WireError & { stack?: unknown };
     if (typeof wire.message !== 'string') throw new TypeError('no message');
     const message = wire.message.slice(0, MAX_MESSAGE);
-    const error = fromWireError({ code: wire.code, message, extras: extrasFromGuest(wire.extras) });
+    // The kernel's own failures are not for a plugin to announce.
+    const code = wire.code === 'INTERNAL' ? 'PLUGIN_ERROR' : wire.code;
+    const error = fromWireError({ code, message, extras: extrasFromGuest(wire.extras) });
     return typeof wire.stack === 'string' ? { error, stack: wire.stack.slice(0, MAX_STACK) } : { error };
   } catch {
     return { error: new AtollError('PLUGIN_ERROR', 'The plugin failed without a readable error.') };

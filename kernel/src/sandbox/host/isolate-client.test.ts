@@ -146,6 +146,28 @@ describe('a call', () => {
     expect(client.inFlight).toBe(0);
   });
 
+  it('waits while the bodies of those that run are too large together, and is refused when too much waits', async () => {
+    const { call, receive, begun, client } = connect(64);
+    const body = 'x'.repeat(16_000_000);
+    const calls = Array.from({ length: 20 }, () => call({ body }));
+    expect(begun()).toEqual([2, 4, 6, 8]);
+    await expect(call({ body })).rejects.toMatchObject({ code: 'PLUGIN_OVERLOADED' });
+    receive(FrameType.RESULT, 2);
+    expect(begun()).toEqual([2, 4, 6, 8, 10]);
+    client.close(new AtollError('PLUGIN_CRASHED'));
+    expect((await Promise.allSettled(calls)).filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect(begun()).toHaveLength(5);
+  });
+
+  it('tells of the guest that let it wait also when the deadline was that of an outer call', async () => {
+    const { call, missed } = connect();
+    const outer = new AbortController();
+    const failed = expect(call({ timeoutMs: 60_000, signal: outer.signal })).rejects.toBeInstanceOf(AtollError);
+    outer.abort(new AtollError('PLUGIN_TIMEOUT'));
+    await failed;
+    expect(missed).toHaveBeenCalledOnce();
+  });
+
   it('ends what was called for it', async () => {
     const { call, receive, syscalls } = connect();
     const answer = call();

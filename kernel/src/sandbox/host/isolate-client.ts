@@ -37,6 +37,9 @@ const MAX_HELD_BYTES = 268_435_456;
 const MAX_SYSCALL_META = 262_144;
 /** Calls waiting for a free slot, per slot. */
 const WAITING_PER_SLOT = 64;
+/** Bodies of the calls that run and that wait, in bytes. */
+const MAX_RUNNING_BYTES = 67_108_864;
+const MAX_WAITING_BYTES = 268_435_456;
 
 /** The kernel's end of one isolate: calls into it, syscalls out of it. Every promise it gives settles. */
 export class IsolateClient {
@@ -52,6 +55,8 @@ export class IsolateClient {
   readonly #delayed: Syscall[] = [];
   #pause: NodeJS.Timeout | undefined;
   #running = 0;
+  #runningBytes = 0;
+  #waitingBytes = 0;
   #closed: AtollError | undefined;
   total = 0;
   errors = 0;
@@ -76,10 +81,8 @@ export class IsolateClient {
       if (this.#closed) return reject(this.#closed);
       const call = new GuestCall(this.#ids.take(this.#calls), request, resolve, reject);
       this.total++;
-      if (
-        this.#running >= this.options.concurrency &&
-        this.#waiting.length >= this.options.concurrency * WAITING_PER_SLOT
-      ) {
+      const begins = this.#waiting.length === 0 && this.#hasRoomFor(call);
+      if (!begins && !this.#mayWait(call)) {
         return reject(
           new AtollError('PLUGIN_OVERLOADED', `${this.options.name} already has ${this.#calls.size} calls in flight.`, {
             retryAfter: 1,
@@ -90,9 +93,27 @@ export class IsolateClient {
       this.#arm(call, Math.min(performance.now() + request.timeoutMs, request.deadline ?? Number.POSITIVE_INFINITY));
       this.#watch(call);
       if (call.settled) return;
-      if (this.#running < this.options.concurrency) this.#begin(call);
-      else this.#waiting.push(call);
+      if (begins) this.#begin(call);
+      else {
+        this.#waiting.push(call);
+        this.#waitingBytes += call.bytes;
+      }
     });
+  }
+
+  /** A large body takes several places: the cell holds it, too. */
+  #hasRoomFor({ bytes }: GuestCall): boolean {
+    return (
+      this.#running < this.options.concurrency &&
+      (this.#running === 0 || this.#runningBytes + bytes <= MAX_RUNNING_BYTES)
+    );
+  }
+
+  #mayWait({ bytes }: GuestCall): boolean {
+    return (
+      this.#waiting.length < this.options.concurrency * WAITING_PER_SLOT &&
+      this.#waitingBytes + bytes <= MAX_WAITING_BYTES
+    );
   }
 
   onFrame(frame: Frame): void {
@@ -132,8 +153,12 @@ export class IsolateClient {
   #watch(call: GuestCall): void {
     const { signal } = call.request;
     if (!signal) return;
-    const onAbort = () =>
-      this.#giveUp(call, signal.reason instanceof AtollError ? signal.reason : new AtollError('CANCELLED'));
+    const onAbort = () => {
+      const error = signal.reason instanceof AtollError ? signal.reason : new AtollError('CANCELLED');
+      this.#giveUp(call, error);
+      // The outer call's deadline is this one's: who made it wait is to be looked at, not only who waited.
+      if (error.code === 'PLUGIN_TIMEOUT') this.options.onMissed(this);
+    };
     if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     call.release = () => signal.removeEventListener('abort', onAbort);
@@ -155,6 +180,7 @@ export class IsolateClient {
 
   #begin(call: GuestCall): void {
     this.#running++;
+    this.#runningBytes += call.bytes;
     const { meta, body, kind, traceparent, principal } = call.request;
     const members = typeof meta === 'string' ? meta : JSON.stringify(meta).slice(0, -1);
     this.#remember(principal?.organisation);
@@ -198,11 +224,16 @@ export class IsolateClient {
     const waitingAt = this.#waiting.indexOf(call);
     if (waitingAt >= 0) {
       this.#waiting.splice(waitingAt, 1);
-      return;
+      this.#waitingBytes -= call.bytes;
+    } else {
+      this.#running--;
+      this.#runningBytes -= call.bytes;
     }
-    this.#running--;
-    const next = this.#closed ? undefined : this.#waiting.shift();
-    if (next) this.#begin(next);
+    while (!this.#closed && this.#waiting.length > 0 && this.#hasRoomFor(this.#waiting[0]!)) {
+      const next = this.#waiting.shift()!;
+      this.#waitingBytes -= next.bytes;
+      this.#begin(next);
+    }
   }
 
   #onResult(call: GuestCall, frame: Frame): void {

@@ -103,6 +103,7 @@ export class Supervisor {
   readonly #examining = new Set<number>();
   readonly #beats = new Map<CellProcess, Beat>();
   readonly #heartbeat: NodeJS.Timeout;
+  #lastBeat = performance.now();
   #nextIsolate = 1;
 
   constructor(private readonly options: SupervisorOptions) {
@@ -210,6 +211,7 @@ export class Supervisor {
     } catch {
       // The cell itself does not answer: which of its isolates is at fault can't be told, unless there is but one.
       const alone = this.#onlyIsolateOf(isolate.cell) === isolate;
+      this.options.log('warn', 'a cell does not answer', { pid: isolate.cell.pid, plugin: isolate.spec.name });
       this.#pool.retire(isolate.cell);
       isolate.cell.kill();
       if (alone) await this.#end(isolate, TOO_LONG);
@@ -264,6 +266,11 @@ export class Supervisor {
   }
 
   #beat(): void {
+    const now = performance.now();
+    const heldUp = now - this.#lastBeat > this.options.heartbeatMs * 2;
+    this.#lastBeat = now;
+    // A kernel that was held up itself has not read yet what its cells have answered.
+    if (heldUp) return;
     for (const cell of this.#pool.cells) {
       const limit = this.#rssLimit(cell);
       const rss = cell.rssBytes() ?? 0;

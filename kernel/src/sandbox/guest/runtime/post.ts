@@ -7,6 +7,10 @@ export type Post = (head: string, text: string, ...buffers: ArrayBuffer[]) => vo
 
 /** After this much in one run, posts wait until the cell has taken them. Characters and bytes, roughly. */
 const BRAKE_AFTER = 1_000_000;
+/** What a frame counts for itself, however little it holds: taking it costs the cell time. */
+const FRAME_COST = 200;
+/** Entries of the head that make one frame. */
+const HEAD_LENGTH = 5;
 
 /** Collects frames and posts them once per drain of the microtask queue. */
 export class Outbox {
@@ -56,13 +60,14 @@ export class Outbox {
 
   flush(): void {
     if (this.#head.length === 0) return;
+    const frames = this.#head.length / HEAD_LENGTH;
     const head = this.#head.join(',');
     const text = this.#text;
     const buffers = this.#buffers;
     this.#head = [];
     this.#text = '';
     this.#buffers = [];
-    this.#sent += text.length;
+    this.#sent += text.length + frames * FRAME_COST;
     const post = this.#sync || this.#sent > BRAKE_AFTER ? this.#postSync : this.#post;
     post?.(head, text, ...buffers);
   }
