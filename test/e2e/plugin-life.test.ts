@@ -188,6 +188,26 @@ describe('a plugin', () => {
     expect(descendants(kernel.process.pid!)).not.toContain(resources!.cellPid);
   });
 
+  it('comes back while another one takes long to start, and as it is wanted by then', async () => {
+    plugins.changing!.write(pluginSource('lifecycle.onHealth(() => new Promise((r) => setTimeout(r, 6000)));'));
+    let reloaded = false;
+    const reload = post('changing', 'reload').finally(() => (reloaded = true));
+    const { resources } = await show('settings');
+    process.kill(resources!.cellPid, 'SIGKILL');
+    await expect.poll(async () => (await show('settings')).resources?.cellPid).not.toBe(resources!.cellPid);
+    await expect.poll(async () => (await kernel.call('/x/settings')).status, { timeout: 5_000 }).toBe(200);
+    expect(reloaded).toBe(false);
+    expect((await reload).status).toBe(200);
+    // Killed once more, and disabled before it could come back: that counts.
+    process.kill((await show('settings')).resources!.cellPid, 'SIGKILL');
+    await post('settings', 'disable');
+    await post('settings', 'enable');
+    await expect.poll(async () => (await kernel.call('/x/settings')).status).toBe(200);
+    await post('settings', 'disable');
+    expect(await show('settings')).toMatchObject({ state: 'stopped', effects: [] });
+    await post('settings', 'enable');
+  }, 60_000);
+
   it('that crashes too often is quarantined alone, until it is enabled again', async () => {
     for (let n = 1; n <= 3; n++) {
       const crashed = await kernel.call('/x/crasher');
