@@ -35,8 +35,9 @@ const Permissions = Type.Object(
   { ...closed, default: {}, description: 'What it asks for. What is not listed here is denied.' },
 );
 
+// Its names are checked by `propertyNames`, not as a pattern of a closed record: TypeBox throws when it fills the defaults of those.
 const Access = Type.Record(
-  Type.String({ pattern: '^[a-z][a-z0-9.-]{0,63}$' }),
+  Type.String(),
   Type.Object(
     {
       title: Type.String({ minLength: 1, maxLength: 200, description: 'What it allows, for people.' }),
@@ -50,9 +51,9 @@ const Access = Type.Record(
     closed,
   ),
   {
-    ...closed,
     default: {},
     maxProperties: 100,
+    propertyNames: { type: 'string', pattern: '^[a-z][a-z0-9.-]{0,63}$' },
     description: 'Permissions that its routes and channels can ask callers for; `write` is `<id>/write` to others.',
   },
 );

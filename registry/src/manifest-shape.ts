@@ -17,14 +17,20 @@ export function structureProblems(value: unknown, path = 'atoll', depth = 0): Pr
 export function shapeProblems(field: unknown): Problem[] {
   if (compiled.Check(field)) return [];
   const found = new Map<string, string>();
-  for (const { keyword, instancePath, message, params } of compiled.Errors(field)) {
-    // A `false` schema repeats what `additionalProperties` has said.
-    if (keyword === 'boolean') continue;
-    const path = ['atoll', ...keysOf(instancePath)].join('.');
-    const { additionalProperties, requiredProperties } = params as {
+  for (const { keyword, schemaPath, instancePath, message, params } of compiled.Errors(field)) {
+    // A `false` schema repeats what `additionalProperties` has said, and `propertyNames` what was said of each name.
+    if (keyword === 'boolean' || keyword === 'propertyNames') continue;
+    const keys = keysOf(instancePath);
+    const path = ['atoll', ...keys].join('.');
+    const { additionalProperties, requiredProperties, pattern } = params as {
       additionalProperties?: string[];
       requiredProperties?: string[];
+      pattern?: string;
     };
+    if (schemaPath.endsWith('/propertyNames')) {
+      found.set(path, `expected a key that matches ${pattern}, got ${show(keys.at(-1))}`);
+      continue;
+    }
     if (additionalProperties)
       for (const key of additionalProperties) found.set(`${path}.${key}`, unknownKey(key, instancePath));
     else if (requiredProperties)
@@ -51,6 +57,7 @@ interface SchemaNode {
   properties?: Record<string, SchemaNode>;
   patternProperties?: Record<string, SchemaNode>;
   items?: SchemaNode;
+  anyOf?: { const?: unknown }[];
 }
 
 function schemaAt(pointer: string): SchemaNode {
@@ -73,6 +80,7 @@ const NOUNS: Record<string, string> = {
 };
 
 function expected(schema: SchemaNode, keyword: string, message: string): string {
+  if (schema.anyOf) return `one of ${schema.anyOf.map((one) => show(one.const)).join(', ')}`;
   const noun = NOUNS[schema.type ?? ''];
   if (!noun) return message;
   switch (keyword) {

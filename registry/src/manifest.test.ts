@@ -166,6 +166,79 @@ describe('what is wrong is named with its path', () => {
       'expected a status such as 429, or a class such as 4xx',
     ],
     ['errors without a body', { errors: {} }, 'errors.body', 'expected a value, got nothing'],
+    [
+      'a permission with capitals',
+      { access: { UPPER: { title: 'x' } } },
+      'access.UPPER',
+      'expected a key that matches ^[a-z][a-z0-9.-]{0,63}$, got "UPPER"',
+    ],
+    ['a permission that is no object', { access: { write: 5 } }, 'access.write', 'expected an object, got 5'],
+    [
+      'a role that does not exist',
+      { access: { write: { title: 'x', roles: ['admin'] } } },
+      'access.write.roles.0',
+      'expected one of "operator", "developer", "user", "viewer", got "admin"',
+    ],
+    [
+      'a permission that does not exist',
+      { permissions: { NET: ['*'] } },
+      'permissions.NET',
+      'is not a known key; did you mean "net"?',
+    ],
+    [
+      'a kind of event that does not exist',
+      { permissions: { events: { Listen: [] } } },
+      'permissions.events.Listen',
+      'is not a known key; known are publish, subscribe',
+    ],
+    [
+      'a service with a blank',
+      { provides: { 'L L M': '1.0.0' } },
+      'provides.L L M',
+      'expected a service name: letters, digits, dots and dashes',
+    ],
+    [
+      'a service over two lines, of no version',
+      { consumes: { 'a\nb': 5 } },
+      'consumes.a\nb',
+      'expected a service name: letters, digits, dots and dashes',
+    ],
+    [
+      'a dependency with capitals',
+      { dependencies: { Auth: '*' } },
+      'dependencies.Auth',
+      'expected a plugin id: lower case letters, digits and dashes',
+    ],
+    [
+      'an optional dependency that is no text',
+      { optionalDependencies: { auth: 1 } },
+      'optionalDependencies.auth',
+      'expected text, got 1',
+    ],
+    [
+      'a conflict with capitals',
+      { conflicts: { Auth: '*' } },
+      'conflicts.Auth',
+      'expected a plugin id: lower case letters, digits and dashes',
+    ],
+    [
+      'a limit with a name that all objects have',
+      { limits: { constructor: 1 } },
+      'limits.constructor',
+      'is not a known key; known are memoryMb, timeoutMs, concurrency',
+    ],
+    [
+      'a config without a type',
+      { config: { Properties: {} } },
+      'config',
+      'expected a JSON Schema with "type": "object", got nothing as its type',
+    ],
+    [
+      'an error type that is no text',
+      { errors: { body: 1, types: { 429: 5 } } },
+      'errors.types.429',
+      'expected text, got 5',
+    ],
   ])('%s', (_, field, path, message) => {
     expect(problemsOf(pack({ id: 'greeter', ...field }))).toEqual({ [`atoll.${path}`]: message });
   });
@@ -252,6 +325,26 @@ describe('hostile manifests', () => {
     expect(Object.values(problemsOf(pack({ id: 'a', config: deep })))).toEqual(['is nested more than 64 levels deep']);
   });
 
+  it('never make it throw anything but MANIFEST_INVALID, whatever their maps hold', () => {
+    const maps = [
+      'dependencies',
+      'conflicts',
+      'provides',
+      'consumes',
+      'access',
+      'limits',
+      'permissions',
+      'config',
+      'errors',
+    ];
+    fc.assert(
+      fc.property(fc.constantFrom(...maps), fc.dictionary(fc.string(), fc.jsonValue()), (map, value) => {
+        problemsOf(pack({ id: 'a', [map]: value }));
+        problemsOf(pack({ id: 'a', errors: { body: 1, types: value }, permissions: { events: value } }));
+      }),
+    );
+  });
+
   it('never make it throw anything but MANIFEST_INVALID', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.jsonValue(), (value, limits) => {
@@ -267,6 +360,7 @@ it('is exported as JSON Schema', () => {
   expect(manifestJsonSchema).toMatchObject({
     type: 'object',
     additionalProperties: false,
+    properties: { access: { propertyNames: { pattern: '^[a-z][a-z0-9.-]{0,63}$' } } },
     required: expect.arrayContaining(['id']) as unknown,
   });
 });
