@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import semver from 'semver';
 import { describe, expect, it } from 'vitest';
 import { dependantsOf, type GraphNode, planStart } from './graph.js';
 
@@ -51,6 +52,45 @@ describe('the order', () => {
   it('lets a need prevail over a mutual wish', () => {
     const plan = planStart([node('a', { dependencies: needs('b') }), node('b', { optionalDependencies: needs('a') })]);
     expect(plan.order).toEqual([['b'], ['a']]);
+  });
+});
+
+describe('conflicts', () => {
+  const later = 'can\'t run beside the plugin "a" 1.0.0, which comes first: "b" conflicts with "a" ^1.0.0';
+
+  it('hold the later one back, with a reason that names both', () => {
+    const plan = planStart([node('a'), node('b', { conflicts: { a: '^1.0.0' } })]);
+    expect(plan.order).toEqual([['a']]);
+    expect(Object.fromEntries(plan.pending)).toEqual({ b: later });
+  });
+
+  it('hold the later one back when the earlier one says so, too', () => {
+    expect(reasons([node('b', { conflicts: { a: '^1.0.0' } }), node('a')])).toEqual({
+      a: 'can\'t run beside the plugin "b" 1.0.0, which comes first: "b" conflicts with "a" ^1.0.0',
+    });
+  });
+
+  it('are about versions in the range only', () => {
+    expect(reasons([node('a'), node('b', { conflicts: { a: '^2.0.0', absent: '*' } })])).toEqual({});
+  });
+
+  it('end when the other one is disabled or can’t start', () => {
+    const b = node('b', { conflicts: { a: '^1.0.0' } });
+    expect(reasons([b], [node('a'), b])).toEqual({});
+    expect(planStart([node('a', { dependencies: needs('absent') }), b]).order).toEqual([['b']]);
+  });
+
+  it('hold back what needs the one that is held back, and not what conflicts with that', () => {
+    const plan = planStart([
+      node('a'),
+      node('c', { dependencies: needs('b') }),
+      node('d', { consumes: { x: '*' } }),
+      node('b', { conflicts: { a: '^1.0.0' }, provides: { x: '1.0.0' } }),
+      node('e', { conflicts: { b: '*' } }),
+    ]);
+    expect(plan.order).toEqual([['a', 'e']]);
+    expect(plan.pending.get('c')).toBe(`needs the plugin "b", which is pending: it ${later}`);
+    expect(plan.pending.get('d')).toBe(`needs the service "x" *, whose provider "b" is pending: it ${later}`);
   });
 });
 
@@ -235,6 +275,23 @@ describe('any graph', () => {
             expect(all.some((one) => layerOf.has(one.id) && Object.hasOwn(one.provides, service))).toBe(true);
           }
         }
+      }),
+    );
+  });
+
+  it('with conflicts never starts two that exclude each other, and gives all a place or a reason', () => {
+    const contrary = fc.uniqueArray(
+      fc.tuple(anyNode, recordOf(ids, range)).map(([one, conflicts]) => ({ ...one, conflicts })),
+      { selector: ({ id }) => id },
+    );
+    fc.assert(
+      fc.property(contrary, (all) => {
+        const { order, pending } = planStart(all);
+        expect([...order.flat(), ...pending.keys()].sort()).toEqual(all.map(({ id }) => id).sort());
+        const running = all.filter(({ id }) => order.flat().includes(id));
+        for (const one of running)
+          for (const other of running.filter((two) => two !== one && Object.hasOwn(one.conflicts, two.id)))
+            expect(semver.satisfies(other.version, one.conflicts[other.id]!)).toBe(false);
       }),
     );
   });

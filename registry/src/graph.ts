@@ -1,4 +1,5 @@
 import semver from 'semver';
+import { conflictBetween } from './graph-conflicts.js';
 import { findCycles } from './graph-cycles.js';
 
 /** What the graph needs to know of a plugin; manifests fit. */
@@ -11,6 +12,8 @@ export interface GraphNode {
   readonly provides: Readonly<Record<string, string>>;
   /** Service → range. */
   readonly consumes: Readonly<Record<string, string>>;
+  /** Plugin id → range of versions it can't run beside. */
+  readonly conflicts?: Readonly<Record<string, string>>;
   /** Why a plugin that is not to start is none to build on, such as "has failed"; disabled when left out. */
   readonly outOfAction?: string;
 }
@@ -27,8 +30,9 @@ export interface StartPlan {
 type Nodes = ReadonlyMap<string, GraphNode>;
 
 /**
- * Plans the start of `enabled` plugins. `installed` are all, for reasons that name who could help. Consuming a service
- * does not order the start strictly, because services may be provided in a circle: providers go first where possible.
+ * Plans the start of `enabled` plugins. `installed` are all, for reasons that name who could help. Of two that conflict the one that is
+ * enabled first in the list runs. Consuming a service does not order the start strictly, because services may be provided in a circle:
+ * providers go first where possible.
  */
 export function planStart(enabled: readonly GraphNode[], installed: readonly GraphNode[] = enabled): StartPlan {
   const nodes = new Map(enabled.map((node) => [node.id, node]));
@@ -38,7 +42,9 @@ export function planStart(enabled: readonly GraphNode[], installed: readonly Gra
     const chain = cycle.join(' → ');
     for (const id of cycle) if (!pending.has(id)) pending.set(id, `is part of a circle of dependencies: ${chain}`);
   }
-  holdBack({ nodes, all: new Map(installed.map((node) => [node.id, node])), pending });
+  const planning = { nodes, all: new Map(installed.map((node) => [node.id, node])), pending };
+  holdBack(planning, [...nodes.values()]);
+  holdApart(planning);
   return { order: layers([...nodes.values()].filter(({ id }) => !pending.has(id))), pending, cycles };
 }
 
@@ -49,15 +55,31 @@ interface Planning {
 }
 
 /** Marks what lacks something, and then what lacks that, until nothing is left to look at. */
-function holdBack(planning: Planning): void {
+function holdBack(planning: Planning, queue: GraphNode[]): void {
   const { nodes, pending } = planning;
   const users = usersOf(nodes);
-  const queue = [...nodes.values()];
   for (const node of queue) {
     const reason = pending.has(node.id) ? undefined : missing(node, planning);
     if (reason === undefined) continue;
     pending.set(node.id, reason);
     queue.push(...users(node));
+  }
+}
+
+/** Marks the later one of two that can't run beside each other, and what needs it. What is held back already is in nobody's way. */
+function holdApart(planning: Planning): void {
+  const { nodes, pending } = planning;
+  const before: GraphNode[] = [];
+  for (const node of nodes.values()) {
+    if (pending.has(node.id)) continue;
+    const reason = before
+      .filter(({ id }) => !pending.has(id))
+      .map((other) => conflictBetween(node, other))
+      .find((found) => found !== undefined);
+    before.push(node);
+    if (reason === undefined) continue;
+    pending.set(node.id, reason);
+    holdBack(planning, usersOf(nodes)(node));
   }
 }
 
