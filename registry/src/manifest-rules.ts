@@ -86,8 +86,11 @@ const net: Rule = (field) =>
     if (text.startsWith('config:')) return configKeyProblem(field, text.slice('config:'.length));
     return text === '*' || isOrigin(text)
       ? undefined
-      : `expected an origin such as https://api.example.com, config:<key> or *, got ${show(text)}`;
+      : `expected an origin such as https://api.example.com, config:<key> or *, got ${show(withoutUserInfo(text))}`;
   });
+
+/** Whatever stands before an `@` may be a name and a password. */
+const withoutUserInfo = (text: string): string => text.replace(/^(https?:\/\/)?.*@/is, '$1…@');
 
 function isOrigin(text: string): boolean {
   const shape = /^https?:\/\/(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9][a-z0-9.-]*)(:\d{1,5})?$/i.test(text);

@@ -287,6 +287,16 @@ describe('what is wrong is named with its path', () => {
     );
   });
 
+  it.each(['https://joe:password@x.com', 'https://joe:pass/word@x.com', 'https://joe:pass@word@x.com'])(
+    'the net entry %s, without its name and password',
+    (entry) => {
+      expect(problemsOf(pack({ id: 'a', permissions: { net: [entry] } }))).toEqual({
+        'atoll.permissions.net.0':
+          'expected an origin such as https://api.example.com, config:<key> or *, got "https://…@x.com"',
+      });
+    },
+  );
+
   it('a configured address whose key does not exist', () => {
     const config = { type: 'object', properties: { host: { type: 'string' } } };
     expect(problemsOf(pack({ id: 'a', config, permissions: { net: ['config:hots'] } }))).toEqual({

@@ -52,6 +52,32 @@ describe('a grant', () => {
   });
 });
 
+describe('what is refused', () => {
+  it.each([
+    ['https://joe:pass/word@a.com', 'https://…@a.com'],
+    ['https://joe:pass@word@a.com/x', 'https://…@a.com/x'],
+    ['https:joe:password@a.com', '…@a.com'],
+    ['https:\\\\joe:password@a.com', '…@a.com'],
+    [' https://joe:pass\nword@a.com', '…@a.com'],
+    ['ftp://joe:password@a.com', '…@a.com'],
+    ['joe:password@a.com', '…@a.com'],
+  ])('%j is told without the name and the password', (text, told) => {
+    for (const work of [() => parse([text]), () => parse([], { narrow: [text] })])
+      expect(work).toThrow(
+        expect.objectContaining({ message: expect.stringContaining(`got ${JSON.stringify(told)}`) }),
+      );
+    expect(() => parse([text])).not.toThrow(/joe|pass|word/);
+  });
+
+  it.each(['ftp://joe:password@a.com', 'https://joe:pass/word@a.com', 'joe:pass@word@a.com'])(
+    'nor does %j from the configuration show them',
+    (host) => {
+      expect(() => parse(['config:host'], { config: { host } })).toThrow(/got ".*…@a.com"/);
+      expect(() => parse(['config:host'], { config: { host } })).not.toThrow(/joe|pass|word/);
+    },
+  );
+});
+
 describe('config:<key>', () => {
   const config = { host: 'http://10.1.2.3:9000/base/path' };
 

@@ -101,7 +101,8 @@ function reachOf(host: string): Reach {
   return host === 'localhost' ? { loopback: true } : {};
 }
 
-const show = (text: string): string => JSON.stringify(text.replace(/\/\/[^/@]*@/, '//…@').slice(0, 200));
+/** Whatever stands before an `@` may be a name and a password, also in what is no URL because of a slash or a second `@` in it. */
+const show = (text: string): string => JSON.stringify(text.replace(/^(https?:\/\/)?.*@/is, '$1…@').slice(0, 200));
 
 /** What both allow, with the reach of the first. */
 function intersect(grant: Grant, other: Grant): Grant | undefined {
