@@ -6,7 +6,7 @@ import { type BuildFailure, type BuildOptions, build, type Message, type Metafil
 import { boundary, publicName } from './bundle-boundary.js';
 import { BundleCache, sha256 } from './bundle-cache.js';
 import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
-import { withBundler } from './bundler-process.js';
+import { BuildTooLong, withBundler } from './bundler-process.js';
 import type { PluginFolder } from './folder.js';
 import { FORMAT_KEY } from './package/layout.js';
 import { PACKAGE_LIMITS } from './package/limits.js';
@@ -31,6 +31,8 @@ export interface PluginBundle {
 export interface BundleOptions {
   /** Keeps bundles between runs, by the sizes and times of their inputs. */
   cacheDir?: string;
+  /** How long it may take, in ms; a minute when left out. */
+  limitMs?: number;
 }
 
 const MAX_BYTES = PACKAGE_LIMITS.bundleBytes;
@@ -41,13 +43,18 @@ const VIRTUAL = /^[^/]*:/;
  * Bundles a plugin for the isolate; a package brings its bundle. Throws BUNDLE_FAILED with the position in the author's
  * source, and what `readPackedBundle` throws.
  */
-export async function bundlePlugin(folder: PluginFolder, { cacheDir }: BundleOptions = {}): Promise<PluginBundle> {
+export async function bundlePlugin(
+  folder: PluginFolder,
+  { cacheDir, limitMs }: BundleOptions = {},
+): Promise<PluginBundle> {
   if (Object.hasOwn(folder.packageJson, FORMAT_KEY)) return readPackedBundle(folder.dir);
   const cache = cacheDir === undefined ? undefined : new BundleCache(cacheDir, folder.dir);
   const cached = await cache?.read();
   if (cached) return cached;
   const began = Date.now();
-  const bundle = await withBundler(() => makeBundle(folder));
+  const bundle = await withBundler(() => makeBundle(folder), limitMs).catch((error: unknown) => {
+    throw error instanceof BuildTooLong ? new AtollError('BUNDLE_FAILED', tookTooLong(folder.manifest.id)) : error;
+  });
   await cache?.write(bundle, began);
   return bundle;
 }
@@ -146,6 +153,9 @@ function publicMap(root: string, map: string): string {
   const parsed = JSON.parse(map) as { sources: string[] };
   return JSON.stringify({ ...parsed, sources: parsed.sources.map((source) => publicName(root, source)) });
 }
+
+const tookTooLong = (id: string): string =>
+  `${id}: the build took too long and was given up. Look for files that can't be read to their end, or leave out what it does not use.`;
 
 const tooLarge = (id: string, bytes: number): string =>
   `${id}: the bundle has ${bytes} bytes; at most ${MAX_BYTES} are allowed. ` +

@@ -1,7 +1,7 @@
 import { build, type PluginBuild } from 'esbuild';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { commandLine, descendants } from '../../test/support/processes.js';
-import { withBundler } from './bundler-process.js';
+import { BuildTooLong, withBundler } from './bundler-process.js';
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => vi.useRealTimers());
@@ -19,11 +19,11 @@ it('ends the bundler’s process when nothing was built for a while, and starts 
   expect(processes()).toBe(1);
   const { release, long } = longBuild(withBundler);
   await bundle();
-  vi.advanceTimersByTime(60_000);
+  vi.advanceTimersByTime(30_000);
   expect(processes()).toBe(1);
   release();
   await long;
-  vi.advanceTimersByTime(60_000);
+  vi.advanceTimersByTime(30_000);
   await expect.poll(processes).toBe(0);
   expect((await bundle()).outputFiles).toHaveLength(1);
 });
@@ -34,11 +34,11 @@ it('is not ended while it builds for another copy of this module', async () => {
   const copy = await import('./bundler-process.js');
   expect(copy.withBundler).not.toBe(withBundler);
   const { release, long } = longBuild(copy.withBundler);
-  vi.advanceTimersByTime(60_000);
+  vi.advanceTimersByTime(30_000);
   expect(processes()).toBe(1);
   release();
   await long;
-  vi.advanceTimersByTime(60_000);
+  vi.advanceTimersByTime(30_000);
   await expect.poll(processes).toBe(0);
 });
 
@@ -53,6 +53,27 @@ it('builds although its process is killed, then and later', async () => {
   for (const { outputFiles } of results) expect(outputFiles).toHaveLength(1);
   expect((await bundle()).outputFiles).toHaveLength(1);
   expect(processes()).toBe(1);
+});
+
+it('gives up a build that takes too long, and the process with it; others go on with the next one', async () => {
+  vi.useRealTimers();
+  await bundle();
+  const [pid] = descendants(process.pid).filter((one) => commandLine(one).includes('--service='));
+  const stuck = withBundler(() => new Promise(() => undefined), 200);
+  let begun = 0;
+  const waiting = {
+    name: 'waiting',
+    // The first time it is ended from without; what esbuild is still asked for then is never answered.
+    setup: (builder: PluginBuild) =>
+      builder.onStart(() => (++begun === 1 ? new Promise<void>(() => undefined) : undefined)),
+  };
+  const other = withBundler(() =>
+    build({ stdin: { contents: 'export const a = 1' }, write: false, plugins: [waiting] }),
+  );
+  await expect(stuck).rejects.toThrow(BuildTooLong);
+  expect((await other).outputFiles).toHaveLength(1);
+  expect(begun).toBe(2);
+  await expect.poll(() => descendants(process.pid).includes(pid!)).toBe(false);
 });
 
 function kill(pid: number): void {

@@ -3,30 +3,45 @@ import { stop } from 'esbuild';
 /** How long the bundler's process is kept after the last bundle, in ms: plugins come in bunches, and starting it takes a moment. */
 const KEEP_MS = 3_000;
 
+/** How long a build may take, in ms: many times what the largest one needs. */
+const LIMIT_MS = 60_000;
+/** How often a build is begun anew because the process has ended. */
+const MAX_ATTEMPTS = 5;
+
 interface BundlerProcess {
   /** Builds under way. */
   running: number;
-  /** Which of the processes that were started one after the other. */
-  generation: number;
+  /** Which of the processes that were started one after the other; resolves when it is ended. */
+  generation: PromiseWithResolvers<void>;
   idle?: NodeJS.Timeout;
 }
 
 /** esbuild has one process for everyone who loads it, so its users are counted together, even by two copies of this module. */
 const SHARED = Symbol.for('atoll.bundler-process');
 const shared = globalThis as { [SHARED]?: BundlerProcess };
-shared[SHARED] ??= { running: 0, generation: 0 };
+shared[SHARED] ??= { running: 0, generation: Promise.withResolvers() };
 const bundler = shared[SHARED];
 
+/** What a build rejects with that has taken too long. */
+export class BuildTooLong extends Error {
+  override readonly name = 'BuildTooLong';
+}
+
+class Ended extends Error {}
+
 /**
- * Runs a build; it may be run a second time. esbuild's process takes some 100 MB: it ends when nothing was built for a while, and comes back
- * by itself, also when it was killed.
+ * Runs a build; it may be run several times. esbuild's process takes some 100 MB: it ends when nothing was built for a while, and comes back
+ * by itself, also when it was killed. A build that takes too long rejects with BuildTooLong, and the process, which may be stuck in it, ends.
  */
-export async function withBundler<T>(build: () => Promise<T>): Promise<T> {
+export async function withBundler<T>(build: () => Promise<T>, limitMs = LIMIT_MS): Promise<T> {
   clearTimeout(bundler.idle);
   bundler.running++;
+  const limit = Promise.withResolvers<never>();
+  const timer = setTimeout(() => limit.reject(new BuildTooLong()), limitMs);
   try {
-    return await throughItsEnd(build);
+    return await throughItsEnd(build, limit.promise);
   } finally {
+    clearTimeout(timer);
     bundler.running--;
     if (bundler.running === 0) {
       clearTimeout(bundler.idle);
@@ -36,23 +51,28 @@ export async function withBundler<T>(build: () => Promise<T>): Promise<T> {
   }
 }
 
-async function throughItsEnd<T>(build: () => Promise<T>): Promise<T> {
+async function throughItsEnd<T>(build: () => Promise<T>, limit: Promise<never>, attempt = 1): Promise<T> {
   const { generation } = bundler;
+  const ended = generation.promise.then(() => Promise.reject(new Ended()));
   try {
-    return await build();
+    return await Promise.race([build(), ended, limit]);
   } catch (error) {
-    if (!isOfItsEnd(error)) throw error;
+    const again = isOfItsEnd(error) && attempt < MAX_ATTEMPTS;
     // Others may have noticed before, and build with the next one already.
-    if (generation === bundler.generation) end();
-    return build();
+    if ((again || error instanceof BuildTooLong) && generation === bundler.generation) end();
+    if (!again) throw error;
+    return throughItsEnd(build, limit, attempt + 1);
   }
 }
 
-/** What esbuild is still asked for is never answered then; and without this it goes on asking a process that has died. */
+/** esbuild never answers what it was asked for before, so those who wait are told; and without this it goes on asking a process that has died. */
 function end(): void {
-  bundler.generation++;
+  const { generation } = bundler;
+  bundler.generation = Promise.withResolvers();
   void stop();
+  generation.resolve();
 }
 
 const isOfItsEnd = (error: unknown): boolean =>
-  error instanceof Error && /The service (was stopped|is no longer running)/.test(error.message);
+  error instanceof Ended ||
+  (error instanceof Error && /The service (was stopped|is no longer running)/.test(error.message));
