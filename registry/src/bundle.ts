@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
@@ -6,6 +5,7 @@ import { type BuildFailure, type BuildOptions, build, type Message, type Metafil
 import { boundary, publicName } from './bundle-boundary.js';
 import { BundleCache, sha256 } from './bundle-cache.js';
 import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
+import { type OwnTsconfig, readOwnTsconfig } from './bundle-tsconfig.js';
 import { BuildTooLong, withBundler } from './bundler-process.js';
 import type { PluginFolder } from './folder.js';
 import { FORMAT_KEY } from './package/layout.js';
@@ -59,15 +59,7 @@ export async function bundlePlugin(
   return bundle;
 }
 
-/** The plugin's own compiler options, not those of whatever folder it lies in: it is built the same everywhere. */
-function compilerOptionsOf(dir: string): Pick<BuildOptions, 'tsconfig' | 'tsconfigRaw'> {
-  const [tsconfig] = ownTsconfig(dir);
-  return tsconfig === undefined ? { tsconfigRaw: {} } : { tsconfig };
-}
-
-const ownTsconfig = (dir: string): string[] => [path.join(dir, 'tsconfig.json')].filter((file) => existsSync(file));
-
-function optionsFor(dir: string, entry: string) {
+function optionsFor(dir: string, entry: string, { raw }: OwnTsconfig) {
   return {
     entryPoints: [path.join(dir, entry)],
     absWorkingDir: dir,
@@ -90,7 +82,7 @@ function optionsFor(dir: string, entry: string) {
     keepNames: true,
     charset: 'utf8',
     define: { 'process.env.NODE_ENV': '"production"' },
-    ...compilerOptionsOf(dir),
+    tsconfigRaw: raw,
     plugins: [ownPackages, nodeBuiltins, noUrls, boundary(dir), slimType],
     logLevel: 'silent',
     logLimit: MAX_TOLD,
@@ -100,7 +92,8 @@ function optionsFor(dir: string, entry: string) {
 async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle> {
   const root = await realpath(dir);
   try {
-    const { outputFiles, metafile } = await build(optionsFor(root, manifest.entry));
+    const tsconfig = await readOwnTsconfig(root, manifest.id);
+    const { outputFiles, metafile } = await build(optionsFor(root, manifest.entry, tsconfig));
     const file = (name: string) => outputFiles.find((output) => path.basename(output.path) === name)!.text;
     const names = Object.keys(metafile.inputs);
     const map = publicMap(root, file('plugin.js.map'));
@@ -113,7 +106,7 @@ async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle
       ...script,
       hash: sha256(script.code),
       bytes,
-      inputs: [...filesOf(names), path.join(dir, 'package.json'), ...ownTsconfig(dir)],
+      inputs: [...filesOf(names), path.join(dir, 'package.json'), ...tsconfig.files],
       contents: filesOf(contributing(metafile)),
     };
   } catch (error) {
