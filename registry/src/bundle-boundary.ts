@@ -1,61 +1,55 @@
-import { createRequire } from 'node:module';
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
-import type { Plugin } from 'esbuild';
+import type { OnLoadResult, OnResolveArgs, OnResolveResult, Plugin } from 'esbuild';
+import { withoutForeignMap } from './bundle-map-comment.js';
+import type { BundleScope } from './bundle-scope.js';
+import { within } from './package-paths.js';
+import { whyUnreadable } from './regular-file.js';
 
-const require = createRequire(import.meta.url);
-/** The compiled SDK of this installation, and its sources, to which its source maps lead. */
-const SDK_DIST = path.dirname(require.resolve('@atoll/plugin-sdk'));
-const SDK = path.dirname(SDK_DIST);
+/** More than any honest source or data of a plugin, and little enough to read. */
+export const MAX_INPUT_BYTES = 32 * 1024 * 1024;
 
-const posix = (file: string): string => file.split(path.sep).join('/');
-const within = (dir: string, file: string): string | undefined =>
-  file.startsWith(dir + path.sep) ? posix(file.slice(dir.length + 1)) : undefined;
+const INSTEAD =
+  'copy it in, install it as a package (`npm install --install-links` for a folder), or call a service of the plugin it belongs to';
 
-/** Where in a package a file lies: the part after the last `node_modules/`. */
-const inPackages = (file: string): string | undefined => {
-  const at = file.lastIndexOf(`${path.sep}node_modules${path.sep}`);
-  return at < 0 ? undefined : posix(file.slice(at + '/node_modules/'.length));
-};
+const outside = (file: string): string => `${path.basename(file)} lies outside of the plugin's folder; ${INSTEAD}`;
 
-/**
- * Files that may become part of a bundle. The bundler runs with the rights of the kernel and can import any file as
- * text, so this is a wall of the sandbox: without it `import key from '/…/root.key' with { type: 'text' }` would hand a
- * plugin the root key. Paths with a part that starts with a dot (.env, .git, the data directory) are no source, either.
- */
-function mayRead(dir: string, file: string): boolean {
-  const own = within(dir, file);
-  if (own !== undefined)
-    return inPackages(`/${own}`) !== undefined || !own.split('/').some((part) => part.startsWith('.'));
-  return within(SDK_DIST, file) !== undefined || inPackages(file) !== undefined;
-}
-
-const INSTEAD = 'copy it in, publish it as a package, or call a service of the plugin it belongs to';
-
-/** Refuses files outside of the plugin's folder. `dir` must be free of links; esbuild resolves those of the files. */
-export function boundary(dir: string): Plugin {
+/** Refuses what is not in the scope, by whatever way an import leads there, and what can't be read to its end. */
+export function boundary(scope: BundleScope): Plugin {
   return {
     name: 'boundary',
     setup(builder) {
-      builder.onLoad({ filter: /.*/, namespace: 'file' }, ({ path: file }) => {
-        if (mayRead(dir, file)) return undefined;
-        const where = within(dir, file);
-        const text =
-          where === undefined
-            ? `${path.basename(file)} lies outside of the plugin's folder; ${INSTEAD}`
-            : `${where} is hidden (a part of its path starts with a dot) and can't be bundled`;
-        return { errors: [{ text }] };
+      builder.onResolve({ filter: /^(\.\.?(\/|$)|\/|[a-z]:[\\/])/i }, (args) => refusePath(scope, args));
+      builder.onResolve({ filter: /^[^./]/ }, async ({ path: name, resolveDir }) => {
+        await scope.admit(name, resolveDir);
+        return undefined;
       });
+      builder.onLoad({ filter: /.*/, namespace: 'file' }, ({ path: file }) => load(scope, file));
     },
   };
 }
 
-/** A file's name in maps and messages: relative to the plugin, or as in an import. Nothing of this machine shows. */
-export function publicName(dir: string, file: string): string {
-  if (/^[a-z][a-z0-9+.-]+:/i.test(file)) return file;
-  const absolute = path.resolve(dir, file);
-  const sdk = within(SDK, absolute);
-  return (
-    within(dir, absolute) ??
-    (sdk !== undefined ? `@atoll/plugin-sdk/${sdk}` : (inPackages(absolute) ?? `outside/${path.basename(absolute)}`))
-  );
+/** A path may not lead out of where it stands, even to what could be had by name: that depends on where the plugin lies. */
+function refusePath(scope: BundleScope, { path: to, resolveDir, kind }: OnResolveArgs): OnResolveResult | undefined {
+  if (kind === 'entry-point') return undefined;
+  const home = scope.homeOf(resolveDir);
+  const target = path.resolve(resolveDir, to);
+  return target === home || within(home, target) !== undefined ? undefined : { errors: [{ text: outside(target) }] };
+}
+
+async function load(scope: BundleScope, file: string): Promise<OnLoadResult | undefined> {
+  const text = await whyRefused(scope, file);
+  return text === undefined ? withoutForeignMap(scope, file) : { errors: [{ text }] };
+}
+
+async function whyRefused(scope: BundleScope, file: string): Promise<string | undefined> {
+  const real = await realpath(file);
+  if (!(await scope.mayRead(real))) {
+    const own = within(scope.dir, real);
+    return own === undefined
+      ? outside(real)
+      : `${own} is hidden (a part of its path starts with a dot) and can't be bundled`;
+  }
+  const why = await whyUnreadable(real, MAX_INPUT_BYTES);
+  return why && `${scope.publicName(real)} ${why} and can't be bundled`;
 }

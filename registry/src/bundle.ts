@@ -2,9 +2,10 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import { type BuildFailure, type BuildOptions, build, type Message, type Metafile, transform } from 'esbuild';
-import { boundary, publicName } from './bundle-boundary.js';
+import { boundary } from './bundle-boundary.js';
 import { BundleCache, sha256 } from './bundle-cache.js';
 import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
+import { BundleScope } from './bundle-scope.js';
 import { type OwnTsconfig, readOwnTsconfig } from './bundle-tsconfig.js';
 import { BuildTooLong, withBundler } from './bundler-process.js';
 import type { PluginFolder } from './folder.js';
@@ -59,7 +60,8 @@ export async function bundlePlugin(
   return bundle;
 }
 
-function optionsFor(dir: string, entry: string, { raw }: OwnTsconfig) {
+function optionsFor(scope: BundleScope, entry: string, { raw }: OwnTsconfig) {
+  const { dir } = scope;
   return {
     entryPoints: [path.join(dir, entry)],
     absWorkingDir: dir,
@@ -83,25 +85,25 @@ function optionsFor(dir: string, entry: string, { raw }: OwnTsconfig) {
     charset: 'utf8',
     define: { 'process.env.NODE_ENV': '"production"' },
     tsconfigRaw: raw,
-    plugins: [ownPackages, nodeBuiltins, noUrls, boundary(dir), slimType],
+    plugins: [ownPackages, nodeBuiltins, noUrls, boundary(scope), slimType],
     logLevel: 'silent',
     logLimit: MAX_TOLD,
   } as const satisfies BuildOptions;
 }
 
 async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle> {
-  const root = await realpath(dir);
+  const scope = new BundleScope(await realpath(dir));
   try {
-    const tsconfig = await readOwnTsconfig(root, manifest.id);
-    const { outputFiles, metafile } = await build(optionsFor(root, manifest.entry, tsconfig));
+    const tsconfig = await readOwnTsconfig(scope.dir, manifest.id);
+    const { outputFiles, metafile } = await build(optionsFor(scope, manifest.entry, tsconfig));
     const file = (name: string) => outputFiles.find((output) => path.basename(output.path) === name)!.text;
     const names = Object.keys(metafile.inputs);
-    const map = publicMap(root, file('plugin.js.map'));
-    const script = await withoutHostPaths(root, { code: file('plugin.js'), map }, names);
+    const map = publicMap(scope, file('plugin.js.map'));
+    const script = await withoutHostPaths(scope, { code: file('plugin.js'), map }, names);
     const bytes = Buffer.byteLength(script.code);
     if (bytes > MAX_BYTES) throw new AtollError('BUNDLE_FAILED', tooLarge(manifest.id, bytes));
     const filesOf = (some: string[]) =>
-      some.filter((name) => !VIRTUAL.test(name)).map((name) => path.resolve(root, name));
+      some.filter((name) => !VIRTUAL.test(name)).map((name) => path.resolve(scope.dir, name));
     return {
       ...script,
       hash: sha256(script.code),
@@ -110,7 +112,7 @@ async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle
       contents: filesOf(contributing(metafile)),
     };
   } catch (error) {
-    throw toBundleError(manifest.id, root, error);
+    throw toBundleError(manifest.id, scope, error);
   }
 }
 
@@ -125,11 +127,11 @@ type Script = Pick<PluginBundle, 'code' | 'map'>;
  * Blanks keep the length, so that the source map stays true; then they are taken out together with what the map says of
  * them, so that the same plugin gives the same bytes wherever it lies.
  */
-async function withoutHostPaths(root: string, { code, map }: Script, names: readonly string[]): Promise<Script> {
+async function withoutHostPaths(scope: BundleScope, { code, map }: Script, names: readonly string[]): Promise<Script> {
   const outside = names.filter((name) => name.startsWith('..'));
   const renamed = outside.reduce((text, name) => {
     const key = JSON.stringify(name);
-    return text.replaceAll(`${key}(`, () => `${JSON.stringify(publicName(root, name)).padEnd(key.length)}(`);
+    return text.replaceAll(`${key}(`, () => `${JSON.stringify(scope.publicName(name)).padEnd(key.length)}(`);
   }, code);
   if (renamed === code) return { code, map };
   const inlineMap = `//# sourceMappingURL=data:application/json;base64,${Buffer.from(map).toString('base64')}`;
@@ -142,9 +144,9 @@ async function withoutHostPaths(root: string, { code, map }: Script, names: read
   });
 }
 
-function publicMap(root: string, map: string): string {
+function publicMap(scope: BundleScope, map: string): string {
   const parsed = JSON.parse(map) as { sources: string[] };
-  return JSON.stringify({ ...parsed, sources: parsed.sources.map((source) => publicName(root, source)) });
+  return JSON.stringify({ ...parsed, sources: parsed.sources.map((source) => scope.publicName(source)) });
 }
 
 const tookTooLong = (id: string): string =>
@@ -157,19 +159,19 @@ const tooLarge = (id: string, bytes: number): string =>
 /** After that many errors the first ones are what helps. */
 const MAX_TOLD = 5;
 
-function toBundleError(id: string, root: string, error: unknown): AtollError {
+function toBundleError(id: string, scope: BundleScope, error: unknown): AtollError {
   if (error instanceof AtollError) return error;
   const { errors = [] } = error as Partial<BuildFailure>;
-  const told = errors.slice(0, MAX_TOLD).map((message) => describe(root, message));
+  const told = errors.slice(0, MAX_TOLD).map((message) => describe(scope, message));
   const more = errors.length > MAX_TOLD ? `; and ${errors.length - MAX_TOLD} more` : '';
   return new AtollError('BUNDLE_FAILED', `${id}: ${told.join('; ') || String(error)}${more}`);
 }
 
-function describe(root: string, { text, location }: Message): string {
+function describe(scope: BundleScope, { text, location }: Message): string {
   const clear = explain(text);
   return location
-    ? `${publicName(root, location.file)}:${location.line}:${location.column + 1}: ${clear}`
-    : clear.replaceAll(`${root}${path.sep}`, '');
+    ? `${scope.publicName(location.file)}:${location.line}:${location.column + 1}: ${clear}`
+    : clear.replaceAll(`${scope.dir}${path.sep}`, '');
 }
 
 function explain(text: string): string {
