@@ -6,6 +6,7 @@ import vm from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { bundlePlugin } from './bundle.js';
 import { readPluginFolder } from './folder.js';
+import { ENVELOPE_FILE } from './package/envelope.js';
 
 let root: string;
 let dir: string;
@@ -195,6 +196,71 @@ describe('a link as a package leads to no folder', () => {
   ])('%s', async (_, name, to, file) => {
     const files = { ...project, [`${NODE_MODULES}/${name}`]: `→ROOT/${to}` };
     expect(await failureOf(textOf(file), files)).toContain(OUTSIDE);
+  });
+});
+
+describe('what can’t be read to its end is refused before it is read', () => {
+  const pipe = async (file: string) => {
+    await mkdir(path.dirname(path.join(dir, file)), { recursive: true });
+    execFileSync('mkfifo', [path.join(dir, file)]);
+  };
+
+  it('a pipe as a source', async () => {
+    await pipe('src/pipe.ts');
+    expect(await failureOf("import './pipe.js';")).toContain("src/pipe.ts is no regular file and can't be bundled");
+  });
+
+  it('a pipe as the entry', async () => {
+    await bundle('');
+    await rm(path.join(dir, 'src/index.ts'));
+    await pipe('src/index.ts');
+    await expect(bundlePlugin(await readPluginFolder(dir), { limitMs: 20_000 })).rejects.toThrow(
+      "src/index.ts is no regular file and can't be bundled",
+    );
+  });
+
+  it.each(['src/lib/package.json', 'node_modules/lib/package.json', '.pnp.data.json'])('a pipe as %s', async (file) => {
+    await pipe(file);
+    expect(await failureOf("import './lib/a.js'; import 'lib';", { 'work/plugins/sample/src/lib/a.ts': '' })).toBe(
+      `sample: ${file} is no regular file of the plugin's folder; put a copy in its place`,
+    );
+  });
+
+  it('and a package.json that is a link to a file of others, which the message does not quote', async () => {
+    const files = {
+      'secret.txt': 'hush',
+      'work/plugins/sample/src/lib/a.ts': '',
+      'work/plugins/sample/src/lib/package.json': '→ROOT/secret.txt',
+    };
+    const message = await failureOf("import './lib/a.js';", files);
+    expect(message).toContain("src/lib/package.json is no regular file of the plugin's folder");
+    expect(message).not.toContain('hush');
+  });
+
+  it('and, in a folder that calls itself a package, its parts', async () => {
+    const packageJson = { name: 'sample', version: '1.0.0', atollPackage: 1, atoll: { id: 'sample' } };
+    await write({ 'work/plugins/sample/package.json': JSON.stringify(packageJson) });
+    const folder = await readPluginFolder(dir);
+    const part = path.join(dir, ENVELOPE_FILE);
+    await pipe(ENVELOPE_FILE);
+    await expect(bundlePlugin(folder)).rejects.toThrow(`${part} can't be read: it is no regular file.`);
+    await rm(part);
+    await symlink('/dev/zero', part);
+    await expect(bundlePlugin(folder)).rejects.toThrow(`${part} can't be read: it is no regular file.`);
+  });
+
+  it('and what is too slow is given up', async () => {
+    await expect(bundle('export default 1;', {}, 0)).rejects.toMatchObject({
+      code: 'BUNDLE_FAILED',
+      message: expect.stringContaining('sample: the build took too long and was given up.') as string,
+    });
+  });
+
+  it('and a file of unreasonable size', async () => {
+    const files = { 'work/plugins/sample/src/data.txt': 'x'.repeat(32 * 1024 * 1024 + 1) };
+    expect(await failureOf(textOf('./data.txt'), files)).toContain(
+      'src/data.txt has 33554433 bytes; at most 33554432 are read',
+    );
   });
 });
 

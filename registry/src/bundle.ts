@@ -4,6 +4,7 @@ import { AtollError } from '@atoll/plugin-sdk/contract';
 import { type BuildFailure, type BuildOptions, build, type Message, type Metafile, transform } from 'esbuild';
 import { boundary } from './bundle-boundary.js';
 import { BundleCache, sha256 } from './bundle-cache.js';
+import { controlProblem } from './bundle-controls.js';
 import { noUrls, nodeBuiltins, ownPackages } from './bundle-resolve.js';
 import { BundleScope } from './bundle-scope.js';
 import { type OwnTsconfig, readOwnTsconfig } from './bundle-tsconfig.js';
@@ -94,6 +95,8 @@ function optionsFor(scope: BundleScope, entry: string, { raw }: OwnTsconfig) {
 async function makeBundle({ dir, manifest }: PluginFolder): Promise<PluginBundle> {
   const scope = new BundleScope(await realpath(dir));
   try {
+    const problem = await controlProblem(scope.dir);
+    if (problem !== undefined) throw new AtollError('BUNDLE_FAILED', `${manifest.id}: ${problem}`);
     const tsconfig = await readOwnTsconfig(scope.dir, manifest.id);
     const { outputFiles, metafile } = await build(optionsFor(scope, manifest.entry, tsconfig));
     const file = (name: string) => outputFiles.find((output) => path.basename(output.path) === name)!.text;

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
 import type { PluginBundle } from '../bundle.js';
+import { whyUnreadable } from '../regular-file.js';
 import { ENVELOPE_FILE, openStatement } from './envelope.js';
 import { integrityOf } from './integrity.js';
 import { BUNDLE_FILE, MAP_FILE } from './layout.js';
@@ -36,8 +37,15 @@ export async function readPackedBundle(dir: string): Promise<PluginBundle> {
   };
 }
 
-function readPart(dir: string, file: string): Promise<Buffer> {
-  return readFile(path.join(dir, file)).catch((error: Error) => {
-    throw new AtollError('PACKAGE_DAMAGED', `${path.join(dir, file)} can't be read: ${error.message}.`);
-  });
+/** The folder may be anybody's: a package.json says that it is an unpacked package, and the rest may be pipes and devices. */
+async function readPart(dir: string, file: string): Promise<Buffer> {
+  const full = path.join(dir, file);
+  const damaged = (why: string) => new AtollError('PACKAGE_DAMAGED', `${full} can't be read: ${why}.`);
+  try {
+    const why = await whyUnreadable(full, PACKAGE_LIMITS.unpackedBytes);
+    if (why !== undefined) throw damaged(`it ${why}`);
+    return await readFile(full);
+  } catch (error) {
+    throw error instanceof AtollError ? error : damaged((error as Error).message);
+  }
 }
