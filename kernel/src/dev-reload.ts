@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import path from 'node:path';
 import { AtollError } from '@atoll/plugin-sdk/contract';
+import { keepBundler } from '@atoll/registry';
 import { watch } from 'chokidar';
 import type { DependencyContainer } from 'tsyringe';
 import { resolve } from './di/container.js';
@@ -20,6 +21,7 @@ export async function startDevReload(container: DependencyContainer): Promise<()
   const folders = manager.folders();
   const ownerOf = (file: string) => [...folders].find(([, dir]) => file.startsWith(dir + path.sep))?.[0];
   const timers = new Map<string, NodeJS.Timeout>();
+  const releaseBundler = keepBundler();
   let watching = false;
   const watcher = watch([...folders.values()], {
     alwaysStat: true,
@@ -53,6 +55,7 @@ export async function startDevReload(container: DependencyContainer): Promise<()
   watching = true;
   return async () => {
     for (const timer of timers.values()) clearTimeout(timer);
+    releaseBundler();
     await watcher.close();
   };
 }

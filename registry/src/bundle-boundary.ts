@@ -38,6 +38,8 @@ function refusePath(scope: BundleScope, { path: to, resolveDir, kind }: OnResolv
 }
 
 async function load(scope: BundleScope, file: string): Promise<OnLoadResult | undefined> {
+  // Looking at each of its hundreds of files would take longer than all the rest.
+  if (scope.isInstallations(file)) return undefined;
   const text = await whyRefused(scope, file);
   return text === undefined ? withoutForeignMap(scope, file) : { errors: [{ text }] };
 }

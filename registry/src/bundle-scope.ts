@@ -9,6 +9,8 @@ const require = createRequire(import.meta.url);
 /** The compiled SDK of this installation, and its sources, to which its source maps lead. */
 const SDK_DIST = path.dirname(require.resolve('@atoll/plugin-sdk'));
 const SDK = path.dirname(SDK_DIST);
+/** Folders of this installation that every plugin gets its imports from. */
+const OWN = [SDK_DIST, packageOf(require.resolve('typebox'))!.root];
 
 const MAX_PACKAGE_JSON_BYTES = 1_048_576;
 
@@ -27,10 +29,15 @@ export class BundleScope {
     this.#ancestors = foldersUp(dir);
   }
 
+  /** Whether a file is one of the SDK or TypeBox: known to be harmless, and most of what a bundle is made of. */
+  isInstallations(file: string): boolean {
+    return OWN.some((folder) => within(folder, file) !== undefined);
+  }
+
   async mayRead(file: string): Promise<boolean> {
     const own = within(this.dir, file);
     if (own !== undefined) return isVisible(own);
-    if (within(SDK_DIST, file) !== undefined) return true;
+    if (this.isInstallations(file)) return true;
     const linked = [...this.#linked.keys()].map((root) => within(root, file)).find((rest) => rest !== undefined);
     return (linked !== undefined && isVisible(linked)) || this.#isInstalled(file);
   }
@@ -38,7 +45,7 @@ export class BundleScope {
   /** The folder that a relative import from another folder must not leave: that of the plugin, or of the package. */
   homeOf(folder: string): string {
     if (contains(this.dir, folder)) return this.dir;
-    const roots = [SDK_DIST, packageOf(path.join(folder, '_'))?.root, ...this.#linked.keys()];
+    const roots = [...OWN, packageOf(path.join(folder, '_'))?.root, ...this.#linked.keys()];
     const fitting = roots.filter((root) => root !== undefined).filter((root) => contains(root, folder));
     return fitting.sort((a, b) => b.length - a.length)[0] ?? folder;
   }

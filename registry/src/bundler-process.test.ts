@@ -1,7 +1,7 @@
 import { build, type PluginBuild } from 'esbuild';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { commandLine, descendants } from '../../test/support/processes.js';
-import { BuildTooLong, withBundler } from './bundler-process.js';
+import { BuildTooLong, keepBundler, withBundler } from './bundler-process.js';
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => vi.useRealTimers());
@@ -26,6 +26,16 @@ it('ends the bundler’s process when nothing was built for a while, and starts 
   vi.advanceTimersByTime(30_000);
   await expect.poll(processes).toBe(0);
   expect((await bundle()).outputFiles).toHaveLength(1);
+});
+
+it('stays while somebody keeps it', async () => {
+  const release = keepBundler();
+  await bundle();
+  vi.advanceTimersByTime(30_000);
+  expect(processes()).toBe(1);
+  release();
+  vi.advanceTimersByTime(30_000);
+  await expect.poll(processes).toBe(0);
 });
 
 it('is not ended while it builds for another copy of this module', async () => {

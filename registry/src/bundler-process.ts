@@ -9,8 +9,8 @@ const LIMIT_MS = 60_000;
 const MAX_ATTEMPTS = 5;
 
 interface BundlerProcess {
-  /** Builds under way. */
-  running: number;
+  /** Builds under way, and who else keeps it. */
+  users: number;
   /** Which of the processes that were started one after the other; resolves when it is ended. */
   generation: PromiseWithResolvers<void>;
   idle?: NodeJS.Timeout;
@@ -19,7 +19,7 @@ interface BundlerProcess {
 /** esbuild has one process for everyone who loads it, so its users are counted together, even by two copies of this module. */
 const SHARED = Symbol.for('atoll.bundler-process');
 const shared = globalThis as { [SHARED]?: BundlerProcess };
-shared[SHARED] ??= { running: 0, generation: Promise.withResolvers() };
+shared[SHARED] ??= { users: 0, generation: Promise.withResolvers() };
 const bundler = shared[SHARED];
 
 /** What a build rejects with that has taken too long. */
@@ -34,21 +34,28 @@ class Ended extends Error {}
  * by itself, also when it was killed. A build that takes too long rejects with BuildTooLong, and the process, which may be stuck in it, ends.
  */
 export async function withBundler<T>(build: () => Promise<T>, limitMs = LIMIT_MS): Promise<T> {
-  clearTimeout(bundler.idle);
-  bundler.running++;
+  const release = keepBundler();
   const limit = Promise.withResolvers<never>();
   const timer = setTimeout(() => limit.reject(new BuildTooLong()), limitMs);
   try {
     return await throughItsEnd(build, limit.promise);
   } finally {
     clearTimeout(timer);
-    bundler.running--;
-    if (bundler.running === 0) {
-      clearTimeout(bundler.idle);
-      bundler.idle = setTimeout(() => end(), KEEP_MS);
-      bundler.idle.unref();
-    }
+    release();
   }
+}
+
+/** Keeps the process, once there is one, until the returned function is called: for who builds again and again. */
+export function keepBundler(): () => void {
+  clearTimeout(bundler.idle);
+  bundler.users++;
+  return () => {
+    bundler.users--;
+    if (bundler.users > 0) return;
+    clearTimeout(bundler.idle);
+    bundler.idle = setTimeout(() => end(), KEEP_MS);
+    bundler.idle.unref();
+  };
 }
 
 async function throughItsEnd<T>(build: () => Promise<T>, limit: Promise<never>, attempt = 1): Promise<T> {

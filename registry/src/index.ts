@@ -1,4 +1,5 @@
 export * from './bundle.js';
+export { keepBundler } from './bundler-process.js';
 export * from './folder.js';
 export * from './graph.js';
 export * from './manifest.js';
