@@ -12,8 +12,10 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**', 'test/chaos/**'],
     globalSetup: 'test/support/shared-bundles.ts',
     pool: 'forks',
-    // isolated-vm needs it, and two cores are no reason for more workers.
-    execArgv: ['--no-node-snapshot'],
+    // The first: isolated-vm needs it. The second: the embedded database's functions stay as they are compiled at first. Optimising its
+    // parser takes three seconds and 600 MB, and most databases of tests live no longer than that.
+    execArgv: ['--no-node-snapshot', '--wasm-tiering-budget=2147483647'],
+    // Two cores are no reason for more.
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
