@@ -11,15 +11,15 @@ const MAX_ATTEMPTS = 5;
 interface BundlerProcess {
   /** Builds under way, and who else keeps it. */
   users: number;
-  /** Which of the processes that were started one after the other; resolves when it is ended. */
-  generation: PromiseWithResolvers<void>;
+  /** Who is to be told that the process is ended; another set for each that is started. */
+  generation: Set<() => void>;
   idle?: NodeJS.Timeout;
 }
 
 /** esbuild has one process for everyone who loads it, so its users are counted together, even by two copies of this module. */
 const SHARED = Symbol.for('atoll.bundler-process');
 const shared = globalThis as { [SHARED]?: BundlerProcess };
-shared[SHARED] ??= { users: 0, generation: Promise.withResolvers() };
+shared[SHARED] ??= { users: 0, generation: new Set() };
 const bundler = shared[SHARED];
 
 /** What a build rejects with that has taken too long. */
@@ -60,24 +60,28 @@ export function keepBundler(): () => void {
 
 async function throughItsEnd<T>(build: () => Promise<T>, limit: Promise<never>, attempt = 1): Promise<T> {
   const { generation } = bundler;
-  const ended = generation.promise.then(() => Promise.reject(new Ended()));
+  const ended = Promise.withResolvers<never>();
+  const onEnd = () => ended.reject(new Ended());
+  generation.add(onEnd);
   try {
-    return await Promise.race([build(), ended, limit]);
+    return await Promise.race([build(), ended.promise, limit]);
   } catch (error) {
     const again = isOfItsEnd(error) && attempt < MAX_ATTEMPTS;
     // Others may have noticed before, and build with the next one already.
     if ((again || error instanceof BuildTooLong) && generation === bundler.generation) end();
     if (!again) throw error;
     return throughItsEnd(build, limit, attempt + 1);
+  } finally {
+    generation.delete(onEnd);
   }
 }
 
 /** esbuild never answers what it was asked for before, so those who wait are told; and without this it goes on asking a process that has died. */
 function end(): void {
   const { generation } = bundler;
-  bundler.generation = Promise.withResolvers();
+  bundler.generation = new Set();
   void stop();
-  generation.resolve();
+  for (const tell of generation) tell();
 }
 
 const isOfItsEnd = (error: unknown): boolean =>

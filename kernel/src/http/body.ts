@@ -57,8 +57,8 @@ const OTHER_CHARSET = /;\s*charset\s*=\s*(?!"?utf-?8"?\s*(?:;|$))/i;
 export function parseJson(body: Buffer, headers: IncomingHttpHeaders | Record<string, string>): unknown {
   checkType(headers['content-type'], headers['content-encoding']);
   if (!isUtf8(body)) throw new AtollError('INVALID_JSON', 'The body is not UTF-8.');
-  countValues(body);
   const text = body.toString('utf8');
+  countValues(text);
   try {
     return JSON.parse(text);
   } catch {

@@ -136,9 +136,10 @@ const VALUE_BYTES = 64;
 function parseBody(syscall: Syscall): unknown {
   const { body } = syscall;
   if (!body || body.length === 0) return undefined;
-  syscall.hold(countValues(body) * VALUE_BYTES);
+  const text = body.toString('utf8');
+  syscall.hold(countValues(text) * VALUE_BYTES);
   try {
-    return JSON.parse(body.toString('utf8'));
+    return JSON.parse(text);
   } catch {
     throw new AtollError('VALIDATION_FAILED', 'The input is not JSON.');
   }
